@@ -1,0 +1,34 @@
+#!/usr/bin/python
+"""Documentation of the action plugin of the same name, which does the work on the control machine."""
+
+DOCUMENTATION = r"""
+module: validate_variables
+short_description: Check the variables of several roles against their argument specs
+description:
+  - Says everything that is wrong in one message, before a task of any role has run. Ansible's own check of a role comes
+    when the role begins, after the roles before it have changed the server.
+  - A variable that bears a role's name as its prefix and is none of that role's is refused, with the nearest name.
+options:
+  roles:
+    description: Roles whose variables are checked.
+    type: list
+    elements: str
+    required: true
+  path:
+    description: Folder of the roles.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    support: full
+author: Slipway
+"""
+
+EXAMPLES = r"""
+- name: Every variable has the type that its role asks for
+  validate_variables:
+    roles: [app, nginx]
+    path: "{{ playbook_dir }}/../roles"
+"""
+
+RETURN = r""" # """

@@ -1,0 +1,176 @@
+"""Packs the application's source on the control machine and brings it to the server.
+
+The archive is deterministic: the same files give the same bytes, so `copy` alone decides whether anything changed
+and the release id, which is derived from it, stays the same.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+# scheme://… and the scp form user@host:path (git-fetch(1), GIT URLS).
+GIT_URL = re.compile(r"^((https?|ssh|git|file)://|[\w.-]+@[\w.-]+:)")
+
+
+class SourceError(Exception):
+    """The source cannot be had: the message names the variable, the cause and the fix."""
+
+
+def git(*arguments: str, cwd: Path | None = None) -> bytes:
+    """Run git without ever asking for a password; return its output, raise SourceError with its last words."""
+    result = subprocess.run(
+        ["git", "-c", "safe.directory=*", *arguments],
+        cwd=cwd,
+        env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise SourceError(result.stderr.decode(errors="replace").strip())
+    return result.stdout
+
+
+def entry(name: str, mode: int, size: int = 0, link: str = "") -> tarfile.TarInfo:
+    """Return a tar header that holds nothing of the machine it was made on: no owner, no time, one of two modes."""
+    info = tarfile.TarInfo(name)
+    info.mode = 0o755 if mode & 0o100 else 0o644
+    info.size = size
+    if link:
+        info.type, info.linkname = tarfile.SYMTYPE, link
+    return info
+
+
+def folder_entries(folder: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Yield what git would take from a folder: everything but what .gitignore names. It need not be a repository."""
+    try:
+        git("rev-parse", "--is-inside-work-tree", cwd=folder)
+        listing = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=folder)
+    except SourceError:
+        with tempfile.TemporaryDirectory() as empty:
+            git("init", "--quiet", "--bare", empty)
+            where = [f"--git-dir={empty}", f"--work-tree={folder}"]
+            listing = git(*where, "ls-files", "-z", "--others", "--exclude-standard", cwd=folder)
+    for name in sorted(set(os.fsdecode(listing).split("\0")) - {""}):
+        path = folder / name
+        if path.is_symlink():
+            yield entry(name, 0, link=os.readlink(path)), b""
+        elif path.is_file():  # git also lists what was deleted, and nested repositories as folders
+            content = path.read_bytes()
+            yield entry(name, path.stat().st_mode, len(content)), content
+
+
+def git_entries(url: str, ref: str, subfolder: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Yield the files of one commit of a repository, fetched as shallow as the server allows."""
+    with tempfile.TemporaryDirectory() as temporary:
+        clone = Path(temporary)
+        git("init", "--quiet", "--bare", temporary)
+        try:
+            git("fetch", "--quiet", "--depth=1", url, ref or "HEAD", cwd=clone)
+            commit = git("rev-parse", "FETCH_HEAD^{commit}", cwd=clone)
+        except SourceError as error:
+            if not re.fullmatch(r"[0-9a-f]{4,40}", ref):
+                raise
+            # A server may refuse to hand out a bare commit, and does not know abbreviated ones.
+            git("fetch", "--quiet", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", cwd=clone)
+            try:
+                commit = git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", cwd=clone)
+            except SourceError:
+                raise error from None
+        tree = f"{commit.decode().strip()}:{subfolder.strip('/')}"
+        try:
+            packed = git("archive", "--format=tar", tree, cwd=clone)
+        except SourceError as error:
+            raise SourceError(f"app_source_path: no folder {subfolder!r} in this commit ({error})") from None
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        for member in sorted(archive.getmembers(), key=lambda member: member.name):
+            if member.issym():
+                yield entry(member.name, 0, link=member.linkname), b""
+            elif member.isfile():
+                stream = archive.extractfile(member)
+                content = stream.read() if stream else b""
+                yield entry(member.name, member.mode, len(content)), content
+
+
+def entries(source: str, ref: str, subfolder: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Yield the application's files from a folder, or from git where the source is a URL or a ref is asked for."""
+    if GIT_URL.match(source) or ref:
+        try:
+            yield from git_entries(source, ref, subfolder)
+        except SourceError as error:
+            raise SourceError(
+                f"app_source, app_source_ref: git cannot fetch {ref or 'HEAD'!r} from {source!r}: {error}. "
+                "Check the address, that the ref exists and was pushed, and that this machine may read it."
+            ) from None
+        return
+    folder = Path(source).expanduser() / subfolder
+    if not source or not folder.is_dir():
+        raise SourceError(
+            f"app_source: there is no folder {str(folder) if source else ''!r} on the control machine. "
+            "Name an existing folder, or a git URL such as https://host/user/project.git."
+        )
+    yield from folder_entries(folder.resolve())
+
+
+def pack(source: str, ref: str = "", subfolder: str = "") -> bytes:
+    """Return the source as a gzipped tar archive, the same bytes for the same files.
+
+    Raises SourceError where the source does not exist or has no file.
+    """
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as archive,
+    ):
+        count = 0
+        for info, content in entries(source, ref, subfolder):
+            archive.addfile(info, io.BytesIO(content))
+            count += 1
+    if not count:
+        raise SourceError(f"app_source: {source!r} has no files (after .gitignore). Name the application's folder.")
+    return buffer.getvalue()
+
+
+class ActionModule(ActionBase):
+    """See library/release_source.py."""
+
+    TRANSFERS_FILES = True
+    _VALID_ARGS = frozenset(("source", "ref", "path", "dest", "owner", "group", "mode"))
+
+    def run(self, tmp=None, task_vars=None):
+        """Pack the source; with `dest`, let the copy action bring it there."""
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        source, ref, path = (str(arguments.pop(key, "") or "") for key in ("source", "ref", "path"))
+        try:
+            packed = pack(source, ref, path)
+        except SourceError as error:
+            raise AnsibleActionFail(str(error)) from None
+        if "dest" not in arguments:
+            return {"changed": False, "size": len(packed)}
+        with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
+            archive.write(packed)
+            archive.flush()
+            task = self._task.copy()
+            task.args = {**arguments, "src": archive.name}
+            copy = self._shared_loader_obj.action_loader.get(
+                "ansible.legacy.copy",
+                task=task,
+                connection=self._connection,
+                play_context=self._play_context,
+                loader=self._loader,
+                templar=self._templar,
+                shared_loader_obj=self._shared_loader_obj,
+            )
+            return copy.run(task_vars=task_vars)

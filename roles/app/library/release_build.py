@@ -1,0 +1,247 @@
+#!/usr/bin/python
+"""Build a release from what lies in <home>/next; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+import tomllib
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.release import Release, ReleaseError, last_lines, run_as
+
+DOCUMENTATION = r"""
+module: release_build
+short_description: Build an immutable release whose id is derived from its content
+description:
+  - Takes everything below I(home)/next (the source's archive, the settings, the programs in bin/, the app server's
+    requirements), derives the release's id from it, and builds I(home)/releases/<id> with uv unless it is there.
+  - Dependencies come from C(uv.lock), else C(pyproject.toml), else C(requirements.txt), else I(default_requirements).
+    What the app server needs (C(next/requirements.txt)) overrides a version that the application asks for.
+  - The build runs as I(user); a finished release belongs to root and I(user) may only read it.
+  - Fails, and marks the release failed, where a dependency cannot be installed or the module does not import.
+options:
+  home: {description: The application's folder., type: path, required: true}
+  user: {description: The application's user., type: str, required: true}
+  module: {description: "The WSGI callable in gunicorn's notation, C(package.module:name) or C(module:factory())", type: str, required: true}
+  uv: {description: Path of the uv program., type: path, required: true}
+  python: {description: "An interpreter's path or name, or a version for uv to find or fetch.", type: str, default: python3}
+  default_requirements: {description: Installed where the source names no dependencies., type: list, elements: str, default: [flask]}
+  static_dir: {description: Folder of static files below the source; published where it exists., type: str, default: static}
+  static_url: {description: The URL path the static files are published under., type: str, default: /static/}
+  shared_dirs: {description: "Folders below the source that outlive a release: links into I(home)/shared.", type: list, elements: str, default: []}
+  inputs: {description: Further files the release's id is derived from., type: list, elements: path, default: []}
+attributes:
+  check_mode: {support: full}
+author: Slipway
+"""
+
+EXAMPLES = r"""
+- name: The release is built
+  release_build:
+    home: /srv/guestbook
+    user: guestbook
+    module: guestbook:create_app()
+    uv: /opt/uv/bin/uv
+  register: release
+"""
+
+RETURN = r"""
+id: {description: The release's id., type: str, returned: always}
+prestarted: {description: Whether its prestart commands have run., type: bool, returned: always}
+"""
+
+BUILD_SECONDS = 1800
+# What compresses well; the same kinds that nginx compresses on the fly (roles/nginx, nginx_gzip_types).
+COMPRESSIBLE = {".css", ".js", ".mjs", ".json", ".map", ".svg", ".xml", ".txt", ".html", ".wasm", ".ttf", ".otf", ".ico"}
+# A smaller file fits one packet anyway.
+COMPRESS_MIN_BYTES = 1024
+NEVER_PUBLISHED = {".py", ".pyc", ".pyo"}
+# Imports the module and looks for the name, as an app server will; a factory is not called.
+IMPORT_CHECK = (
+    "import importlib, sys; sys.path.insert(0, '.');"
+    "name, _, callable_ = sys.argv[1].partition(':');"
+    "module = importlib.import_module(name);"
+    "getattr(module, callable_.partition('(')[0] or 'application')"
+)
+
+
+def release_id(params: dict, python: str) -> str:
+    """Return the id of what `next` would become: 12 hexadecimal digits of a SHA-256 over all that it is made of."""
+    digest = hashlib.sha256()
+    stage = Path(params["home"]) / "next"
+    files = sorted(path for path in stage.rglob("*") if path.is_file())
+    for path in [*files, *(Path(name) for name in params["inputs"])]:
+        content = path.read_bytes()
+        digest.update(f"{path}\0{len(content)}\0".encode() + content)
+    facts = {key: params[key] for key in ("module", "default_requirements", "static_dir", "static_url", "shared_dirs", "uv")}
+    digest.update(json.dumps([facts, python], sort_keys=True).encode())
+    return digest.hexdigest()[:12]
+
+
+def interpreter(python: str) -> str:
+    """Return the interpreter behind a name, so that a new minor version is a new release; a version stays as it is."""
+    found = shutil.which(python)
+    return os.path.realpath(found) if found else python
+
+
+def unpack(release: Release, shared_dirs: list[str], user: str) -> None:
+    """Lay out code, bin, env and the links into shared."""
+    stage = release.home / "next"
+    shutil.rmtree(release.path, ignore_errors=True)
+    code = release.path / "code"
+    code.mkdir(parents=True)
+    release.path.chmod(0o755)
+    now = time.time()
+    with tarfile.open(stage / "source.tar.gz") as archive:
+        for member in archive:
+            member.mtime = now  # the archive has no times; ETag and Last-Modified of a file need one that moves on
+            archive.extract(member, code)
+    shutil.copytree(stage / "bin", release.path / "bin")
+    subprocess.run(["chown", "-R", f"root:{user}", release.path / "bin"], check=True)
+    for name in ("env", "requirements.txt"):
+        shutil.copy2(stage / name, release.path / name)
+        shutil.chown(release.path / name, 0, user)
+    for name in shared_dirs:
+        kept = release.home / "shared" / name
+        if not kept.is_dir():
+            kept.mkdir(parents=True)
+            subprocess.run(["chown", "-R", f"{user}:", release.home / "shared" / Path(name).parts[0]], check=True)
+        place = code / name
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        place.symlink_to(kept)
+    subprocess.run(["chown", "-R", "--no-dereference", f"{user}:", release.path / "code"], check=True)
+
+
+def install_commands(code: Path, uv: str, python: str, default_requirements: list[str]) -> list[list[str]]:
+    """Return the uv commands that make the release's virtualenv, by the first kind of dependency file there is."""
+    install = [uv, "pip", "install", "--requirement", "../requirements.txt", "--override", "../requirements.txt"]
+    create = [uv, "venv", "--python", python, "../.venv"]
+    if (code / "uv.lock").is_file():
+        # The lock is taken as it stands; then the app server, whatever version the lock has of it.
+        return [create, [uv, "sync", "--frozen", "--no-default-groups"], [uv, "pip", "install", "--requirement", "../requirements.txt"]]
+    pyproject = code / "pyproject.toml"
+    if pyproject.is_file() and "project" in (project := tomllib.loads(pyproject.read_text())):
+        return [create, [*install, *(["--editable", "."] if "build-system" in project else ["--requirement", "pyproject.toml"])]]
+    if (code / "requirements.txt").is_file():
+        return [create, [*install, "--requirement", "requirements.txt"]]
+    return [create, [*install, *default_requirements]]
+
+
+def build(release: Release, params: dict, python: str) -> None:
+    """Make the release's virtualenv and check that the module imports. Raises ReleaseError."""
+    code, user = release.path / "code", params["user"]
+    venv = release.path / ".venv"
+    venv.mkdir()
+    shutil.chown(venv, user, user)
+    environment = {
+        **os.environ,
+        "HOME": str(release.home / "shared"),
+        "VIRTUAL_ENV": str(venv),
+        "UV_PROJECT_ENVIRONMENT": str(venv),
+        "UV_CACHE_DIR": str(release.home / "cache"),
+        "UV_PYTHON_INSTALL_DIR": str(release.home / "cache" / "python"),
+        # The release is handed to root afterwards: a hard link would hand over the cache's file too.
+        "UV_LINK_MODE": "copy",
+        # The running application may not write here, so the byte code is made now.
+        "UV_COMPILE_BYTECODE": "1",
+        "UV_NO_PROGRESS": "1",
+    }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    for command in install_commands(code, params["uv"], python, params["default_requirements"]):
+        status, output = run_as(user, command, code, environment, BUILD_SECONDS)
+        if status != 0:
+            raise release.fail(
+                "app_source: the dependencies of the application could not be installed. "
+                "Mend the file that names them (a package that must be compiled needs its headers: app_packages).\n"
+                f"{' '.join(command)}:\n{last_lines(output)}"
+            )
+    run_as(user, [str(venv / "bin/python"), "-m", "compileall", "-q", "."], code, environment, BUILD_SECONDS)
+    check = [str(release.path / "bin/run"), "python", "-c", IMPORT_CHECK, params["module"]]
+    status, output = run_as(user, check, code, dict(os.environ), 120)
+    if status != 0:
+        raise release.fail(
+            f"app_module: {params['module']!r} does not import. Mend the error below, or name the module and the "
+            f"application in it (gunicorn's notation, such as main:app or package:create_app()).\n{last_lines(output)}"
+        )
+
+
+def publish(release: Release, static_dir: str, static_url: str) -> None:
+    """Copy the static files to public/, shaped as their URLs, where the edge may read them; add .gz twins.
+
+    A twin is left out where it saves less than a tenth.
+    """
+    source = release.path / "code" / static_dir
+    public = release.path / "public"
+    public.mkdir()
+    if not static_dir or not source.is_dir():
+        return
+    target = public / static_url.strip("/")
+
+    def unwanted(_folder: str, names: list[str]) -> set[str]:
+        return {name for name in names if name.startswith(".") or name == "__pycache__" or Path(name).suffix in NEVER_PUBLISHED}
+
+    shutil.copytree(source, target, ignore=unwanted, dirs_exist_ok=True)
+    for path in [public, *public.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        if path.is_file() and path.suffix in COMPRESSIBLE and path.stat().st_size >= COMPRESS_MIN_BYTES:
+            content = path.read_bytes()
+            packed = gzip.compress(content, 9, mtime=0)
+            if len(packed) < 0.9 * len(content):
+                twin = path.with_name(path.name + ".gz")
+                twin.write_bytes(packed)
+                shutil.copystat(path, twin)  # one Last-Modified for both
+
+
+def seal(release: Release, user: str) -> None:
+    """Hand the release to root: the application may read it, others not even that, but for public/."""
+    for name in ("code", ".venv"):
+        subprocess.run(["chown", "-R", "--no-dereference", f"root:{user}", release.path / name], check=True)
+        (release.path / name).chmod(0o750)
+    release.note(state="built", built=round(time.time()))
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "home": {"type": "path", "required": True},
+            "user": {"type": "str", "required": True},
+            "module": {"type": "str", "required": True},
+            "uv": {"type": "path", "required": True},
+            "python": {"type": "str", "default": "python3"},
+            "default_requirements": {"type": "list", "elements": "str", "default": ["flask"]},
+            "static_dir": {"type": "str", "default": "static"},
+            "static_url": {"type": "str", "default": "/static/"},
+            "shared_dirs": {"type": "list", "elements": "str", "default": []},
+            "inputs": {"type": "list", "elements": "path", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    python = interpreter(params["python"])
+    release = Release(params["home"], release_id(params, python))
+    built = release.record.get("state") == "built"
+    if not built and not module.check_mode:
+        try:
+            unpack(release, params["shared_dirs"], params["user"])
+            build(release, params, python)
+            publish(release, params["static_dir"], params["static_url"])
+            seal(release, params["user"])
+        except ReleaseError as error:
+            module.fail_json(msg=str(error), id=release.id)
+    module.exit_json(changed=not built, id=release.id, prestarted=bool(release.record.get("prestarted")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+#!/usr/bin/python
+"""Documentation of the action plugin of the same name, which does the work on the control machine."""
+
+DOCUMENTATION = r"""
+module: release_source
+short_description: Bring an application's source to the server as one archive
+description:
+  - Packs a folder of the control machine (what C(.gitignore) names stays behind) or a commit of a git repository into
+    a deterministic archive, and copies it to the server where it differs from what is there.
+  - git runs on the control machine, with the rights of whoever deploys, so the server needs no deploy key.
+options:
+  source:
+    description: A folder on the control machine (absolute, or relative to where the command runs), or a git URL.
+    type: str
+    required: true
+  ref:
+    description: Branch, tag or commit. Empty is the default branch of a git URL, or a folder as it is.
+    type: str
+  path:
+    description: The application's folder below the source.
+    type: str
+  dest:
+    description: The archive's path on the server. Without it the source is only checked.
+    type: str
+  owner:
+    description: As in M(ansible.builtin.copy).
+    type: str
+  group:
+    description: As in M(ansible.builtin.copy).
+    type: str
+  mode:
+    description: As in M(ansible.builtin.copy).
+    type: raw
+attributes:
+  check_mode:
+    support: full
+author: Slipway
+"""
+
+EXAMPLES = r"""
+- name: The application's source is on the server
+  release_source:
+    source: ./app
+    dest: /srv/guestbook/next/source.tar.gz
+    mode: "0600"
+"""
+
+RETURN = r"""
+size:
+  description: Bytes of the archive, without I(dest).
+  type: int
+  returned: without I(dest)
+"""

@@ -1,0 +1,102 @@
+"""What the release modules share: where a release lies, what is known of it, and how its programs are run.
+
+    <home>/next/            what the next release is made of
+    <home>/releases/<id>/   code, .venv, bin/, env, public/, release.json
+    <home>/current, previous -> releases/<id>
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+from pathlib import Path
+
+
+class ReleaseError(Exception):
+    """A step of a release failed; the message is for the person who deploys."""
+
+
+class Release:
+    """One release of an application.
+
+    home: the application's folder, absolute. id: the release's id, 12 hexadecimal digits.
+    """
+
+    def __init__(self, home: str | Path, release_id: str) -> None:
+        self.home = Path(home)
+        self.id = release_id
+        self.path = self.home / "releases" / release_id
+
+    @property
+    def record(self) -> dict:
+        """What is known of the release (state: built, failed; prestarted; built, in seconds since 1970); {} if nothing."""
+        try:
+            return json.loads((self.path / "release.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+    def note(self, **facts: object) -> None:
+        """Add facts to the record; a reader, and a crash, sees the old record or the new one."""
+        replace(self.path / "release.json", json.dumps({**self.record, **facts, "id": self.id}, indent=1) + "\n")
+
+    def fail(self, reason: str) -> ReleaseError:
+        """Mark the release failed and return the error to raise: a failed release is never activated."""
+        self.note(state="failed", reason=reason.splitlines()[0])
+        return ReleaseError(reason)
+
+
+def linked(link: Path) -> str:
+    """Return the last part of where a symlink leads; empty where there is none."""
+    try:
+        return os.path.basename(os.readlink(link))
+    except FileNotFoundError:
+        return ""
+
+
+def link(target: str, path: Path) -> None:
+    """Point a symlink elsewhere in one step: rename(2) replaces it, no moment without it."""
+    fresh = path.with_name(f".{path.name}.next")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.rename(path)
+
+
+def replace(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a small file in one step."""
+    fresh = path.with_name(f".{path.name}.next")
+    fresh.write_text(text)
+    fresh.chmod(mode)
+    fresh.rename(path)
+
+
+def run_as(user: str, argv: list[str], cwd: Path, environment: dict[str, str], seconds: float) -> tuple[int, str]:
+    """Run a command with a user's own rights and groups; return its exit code and output (both streams).
+
+    A command that takes longer than `seconds` ends with code 124, as timeout(1) has it.
+    """
+    account = pwd.getpwnam(user)
+    try:
+        result = subprocess.run(
+            argv,
+            cwd=cwd,
+            env=environment,
+            user=account.pw_uid,
+            group=account.pw_gid,
+            extra_groups=os.getgrouplist(user, account.pw_gid),
+            umask=0o027,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        return 124, (error.stdout or b"").decode(errors="replace") + f"\nstopped after {seconds:.0f} seconds"
+    return result.returncode, result.stdout.decode(errors="replace")
+
+
+def last_lines(text: str, count: int = 40) -> str:
+    """Return the end of a long output, where the reason stands."""
+    return "\n".join(text.strip().splitlines()[-count:])

@@ -1,0 +1,162 @@
+"""What goes into a release's archive, and what stays on the control machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PLUGIN = Path(__file__).parents[1] / "roles/app/action_plugins/release_source.py"
+
+
+@pytest.fixture(scope="module")
+def plugin() -> ModuleType:
+    """Return the action plugin as a module."""
+    spec = importlib.util.spec_from_file_location("release_source", PLUGIN)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder as somebody."""
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"]
+    return subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return an application's folder that is no repository."""
+    application = tmp_path / "application"
+    (application / "static").mkdir(parents=True)
+    (application / "main.py").write_text("app = 1\n")
+    (application / "static/style.css").write_text("body {}\n")
+    (application / "tool.sh").write_text("#!/bin/sh\n")
+    (application / "tool.sh").chmod(0o750)
+    (application / "link").symlink_to("main.py")
+    (application / "instance.db").write_text("local\n")
+    (application / ".gitignore").write_text("*.db\n")
+    return application
+
+
+@pytest.fixture
+def repository(folder: Path) -> Path:
+    """Return a repository with two commits; the first is tagged v1, the work tree has an uncommitted change."""
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "one")
+    git(folder, "tag", "v1")
+    (folder / "main.py").write_text("app = 2\n")
+    git(folder, "commit", "--quiet", "--all", "--message", "two")
+    (folder / "main.py").write_text("app = 3\n")
+    return folder
+
+
+def content(packed: bytes, name: str) -> str:
+    """Return the text of a file in an archive."""
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        stream = archive.extractfile(name)
+        assert stream
+        return stream.read().decode()
+
+
+def names(packed: bytes) -> list[str]:
+    """Return the names in an archive."""
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        return archive.getnames()
+
+
+def test_a_folder_goes_without_what_gitignore_names(plugin: ModuleType, folder: Path) -> None:
+    assert names(plugin.pack(str(folder))) == [".gitignore", "link", "main.py", "static/style.css", "tool.sh"]
+
+
+def test_a_repository_that_is_a_folder_goes_as_it_is_and_without_git(plugin: ModuleType, repository: Path) -> None:
+    packed = plugin.pack(str(repository))
+    assert names(packed) == [".gitignore", "link", "main.py", "static/style.css", "tool.sh"]
+    assert content(packed, "main.py") == "app = 3\n"
+
+
+def test_a_deleted_file_stays_behind(plugin: ModuleType, repository: Path) -> None:
+    (repository / "tool.sh").unlink()
+    assert "tool.sh" not in names(plugin.pack(str(repository)))
+
+
+def test_the_same_files_are_the_same_bytes(plugin: ModuleType, folder: Path) -> None:
+    first = plugin.pack(str(folder))
+    (folder / "main.py").touch()
+    (folder / "tool.sh").chmod(0o700)
+    assert plugin.pack(str(folder)) == first
+
+
+@pytest.mark.parametrize("change", ["content", "mode", "name"])
+def test_a_change_is_other_bytes(plugin: ModuleType, folder: Path, change: str) -> None:
+    first = plugin.pack(str(folder))
+    if change == "content":
+        (folder / "main.py").write_text("app = 2\n")
+    elif change == "mode":
+        (folder / "main.py").chmod(0o755)
+    else:
+        (folder / "main.py").rename(folder / "wsgi.py")
+    assert plugin.pack(str(folder)) != first
+
+
+def test_the_archive_tells_nothing_of_this_machine(plugin: ModuleType, folder: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(plugin.pack(str(folder)))) as archive:
+        members = archive.getmembers()
+    assert {(member.uid, member.uname, member.mtime) for member in members} == {(0, "", 0)}
+    assert {member.name: member.mode for member in members if member.isfile()} == {
+        ".gitignore": 0o644,
+        "main.py": 0o644,
+        "static/style.css": 0o644,
+        "tool.sh": 0o755,
+    }
+
+
+@pytest.mark.parametrize(("ref", "expected"), [("", "app = 2\n"), ("main", "app = 2\n"), ("v1", "app = 1\n")])
+def test_git_brings_the_ref_that_is_asked_for(plugin: ModuleType, repository: Path, ref: str, expected: str) -> None:
+    assert content(plugin.pack(f"file://{repository}", ref), "main.py") == expected
+
+
+def test_a_commit_may_be_named_in_full_or_in_short(plugin: ModuleType, repository: Path) -> None:
+    commit = git(repository, "rev-parse", "v1")
+    for ref in (commit, commit[:8]):
+        assert content(plugin.pack(f"file://{repository}", ref), "main.py") == "app = 1\n"
+
+
+def test_a_commit_and_the_same_files_in_a_folder_are_one_release(
+    plugin: ModuleType, repository: Path, tmp_path: Path
+) -> None:
+    git(repository, "checkout", "--quiet", ".")
+    assert plugin.pack(f"file://{repository}") == plugin.pack(str(repository))
+
+
+def test_a_subfolder_is_the_application(plugin: ModuleType, repository: Path) -> None:
+    assert names(plugin.pack(f"file://{repository}", "", "static")) == ["style.css"]
+    assert names(plugin.pack(str(repository), "", "static")) == ["style.css"]
+
+
+@pytest.mark.parametrize(
+    ("source", "ref", "path", "message"),
+    [
+        ("/no/such/folder", "", "", "app_source: there is no folder '/no/such/folder'"),
+        ("file:///no/such/repository.git", "", "", "app_source, app_source_ref: git cannot fetch 'HEAD'"),
+        ("{repository}", "no-such-branch", "", "git cannot fetch 'no-such-branch'"),
+        ("{repository}", "deadbeef", "", "git cannot fetch 'deadbeef'"),
+        ("{repository}", "main", "nowhere", "app_source_path: no folder 'nowhere'"),
+        ("{repository}/static/empty", "", "", "has no files"),
+    ],
+)
+def test_a_source_that_cannot_be_had_is_said_plainly(
+    plugin: ModuleType, repository: Path, source: str, ref: str, path: str, message: str
+) -> None:
+    (repository / "static/empty").mkdir()
+    with pytest.raises(plugin.SourceError, match=message.replace("(", r"\(")):
+        plugin.pack(source.format(repository=repository), ref, path)
