@@ -18,7 +18,8 @@ PLUGIN = Path(__file__).parents[1] / "roles/app/action_plugins/release_source.py
 def plugin() -> ModuleType:
     """Return the action plugin as a module."""
     spec = importlib.util.spec_from_file_location("release_source", PLUGIN)
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -26,7 +27,14 @@ def plugin() -> ModuleType:
 
 def git(folder: Path, *arguments: str) -> str:
     """Run git in a folder as somebody."""
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"]
+    identity = [
+        "-c",
+        "user.name=Test",
+        "-c",
+        "user.email=test@example.com",
+        "-c",
+        "init.defaultBranch=main",
+    ]
     return subprocess.run(
         ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
     ).stdout.strip()
@@ -75,7 +83,13 @@ def names(packed: bytes) -> list[str]:
 
 
 def test_a_folder_goes_without_what_gitignore_names(plugin: ModuleType, folder: Path) -> None:
-    assert names(plugin.pack(str(folder))) == [".gitignore", "link", "main.py", "static/style.css", "tool.sh"]
+    assert names(plugin.pack(str(folder))) == [
+        ".gitignore",
+        "link",
+        "main.py",
+        "static/style.css",
+        "tool.sh",
+    ]
 
 
 def test_a_repository_that_is_a_folder_goes_as_it_is_and_without_git(plugin: ModuleType, repository: Path) -> None:
@@ -147,7 +161,12 @@ def test_a_subfolder_is_the_application(plugin: ModuleType, repository: Path) ->
     ("source", "ref", "path", "message"),
     [
         ("/no/such/folder", "", "", "app_source: there is no folder '/no/such/folder'"),
-        ("file:///no/such/repository.git", "", "", "app_source, app_source_ref: git cannot fetch 'HEAD'"),
+        (
+            "file:///no/such/repository.git",
+            "",
+            "",
+            "app_source, app_source_ref: git cannot fetch 'HEAD'",
+        ),
         ("{repository}", "no-such-branch", "", "git cannot fetch 'no-such-branch'"),
         ("{repository}", "deadbeef", "", "git cannot fetch 'deadbeef'"),
         ("{repository}", "main", "nowhere", "app_source_path: no folder 'nowhere'"),

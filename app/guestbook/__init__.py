@@ -33,9 +33,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     engine = make_engine(settings.database_url, pool_timeout=5)
     app.extensions["sessions"] = sessionmaker(engine, expire_on_commit=False)
-    app.extensions["health_engine"] = make_engine(
-        settings.database_url, connect_timeout_seconds=1, poolclass=NullPool
-    )
+    app.extensions["health_engine"] = make_engine(settings.database_url, connect_timeout_seconds=1, poolclass=NullPool)
     for module in (book, pictures, api, health):
         app.register_blueprint(module.blueprint)
     serving.prepare(app, settings.trusted_proxies)
@@ -47,6 +45,4 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def configure_logging() -> None:
     """Log to standard error; time and unit are added by what reads it (journald)."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

@@ -30,9 +30,7 @@ def entries() -> ResponseReturnValue:
     after = _query_integer("after", default=0, low=0, high=LARGEST_ID)
     limit = _query_integer("limit", default=20, low=1, high=LARGEST_LIMIT)
     with transaction() as session:
-        found = session.scalars(
-            select(Entry).where(Entry.id > after).order_by(Entry.id).limit(limit)
-        ).all()
+        found = session.scalars(select(Entry).where(Entry.id > after).order_by(Entry.id).limit(limit)).all()
     return {"entries": [_as_json(entry) for entry in found]}
 
 

@@ -92,6 +92,4 @@ def _page(form: EntryForm) -> str:
             abort(404)
         newest_first = select(Entry).order_by(Entry.id.desc()).limit(ENTRIES_PER_PAGE)
         entries = session.scalars(newest_first.offset((number - 1) * ENTRIES_PER_PAGE)).all()
-    return render_template(
-        "book.html", form=form, entries=entries, total=total, number=number, pages=pages
-    )
+    return render_template("book.html", form=form, entries=entries, total=total, number=number, pages=pages)

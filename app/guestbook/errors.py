@@ -4,7 +4,8 @@ import logging
 
 from flask import Flask, current_app, render_template, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import OperationalError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, ServiceUnavailable
 
 logger = logging.getLogger(__name__)

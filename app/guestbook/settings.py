@@ -39,9 +39,7 @@ class Settings:
             secret_key=_secret_key(environ),
             database_url=database_url(environ),
             upload_folder=Path(environ.get("UPLOAD_FOLDER") or cls.upload_folder).absolute(),
-            max_content_length_mb=_integer(
-                environ, "MAX_CONTENT_LENGTH_MB", cls.max_content_length_mb, at_least=1
-            ),
+            max_content_length_mb=_integer(environ, "MAX_CONTENT_LENGTH_MB", cls.max_content_length_mb, at_least=1),
             trusted_proxies=_integer(environ, "TRUSTED_PROXIES", cls.trusted_proxies),
             name=environ.get("APP_NAME") or cls.name,
             release=environ.get("APP_RELEASE") or cls.release,

@@ -46,9 +46,7 @@ def test_the_whole_book_can_be_read_in_steps(client: FlaskClient) -> None:
         ({"name": "Ada", "message": "\ud800"}, "message"),
     ],
 )
-def test_an_invalid_entry_names_the_field(
-    client: FlaskClient, body: dict[str, str], field: str
-) -> None:
+def test_an_invalid_entry_names_the_field(client: FlaskClient, body: dict[str, str], field: str) -> None:
     answer = client.post("/api/entries", json=body)
     assert answer.status_code == 400
     assert list(answer.get_json()["fields"]) == [field]
@@ -67,9 +65,7 @@ def test_a_form_of_a_foreign_page_cannot_post_to_the_api(client: FlaskClient) ->
     assert text.status_code == 415
 
 
-@pytest.mark.parametrize(
-    "query", ["after=x", "after=-1", "after=" + "9" * 5000, "limit=0", "limit=101", "limit=1.5"]
-)
+@pytest.mark.parametrize("query", ["after=x", "after=-1", "after=" + "9" * 5000, "limit=0", "limit=101", "limit=1.5"])
 def test_a_malformed_query_is_a_json_400(client: FlaskClient, query: str) -> None:
     answer = client.get(f"/api/entries?{query}")
     assert answer.status_code == 400

@@ -28,9 +28,7 @@ def test_an_empty_book_invites_to_begin_it(client: FlaskClient) -> None:
     assert "still blank" in client.get("/").text
 
 
-def test_an_entry_is_thanked_for_and_stays_in_the_book(
-    client: FlaskClient, sign: Callable[..., TestResponse]
-) -> None:
+def test_an_entry_is_thanked_for_and_stays_in_the_book(client: FlaskClient, sign: Callable[..., TestResponse]) -> None:
     answer = sign(name="Zoë", message="Lovely\nplace")
     assert (answer.status_code, answer.location) == (303, "/#entries")
     page = client.get("/").text
@@ -39,9 +37,7 @@ def test_an_entry_is_thanked_for_and_stays_in_the_book(
     assert "Thank you" not in client.get("/").text
 
 
-def test_what_visitors_write_is_never_markup(
-    client: FlaskClient, sign: Callable[..., TestResponse]
-) -> None:
+def test_what_visitors_write_is_never_markup(client: FlaskClient, sign: Callable[..., TestResponse]) -> None:
     sign(name="<b>Eve</b>", message="<script>alert(1)</script>")
     page = client.get("/").text
     assert "<b>Eve" not in page
@@ -110,9 +106,7 @@ def test_a_page_that_does_not_exist_is_a_404(client: FlaskClient, page: str) -> 
 
 
 @pytest.mark.parametrize("kind", PICTURES)
-def test_a_picture_is_served_as_what_it_is(
-    client: FlaskClient, sign: Callable[..., TestResponse], kind: str
-) -> None:
+def test_a_picture_is_served_as_what_it_is(client: FlaskClient, sign: Callable[..., TestResponse], kind: str) -> None:
     content = PICTURES[kind]
     assert sign(picture=(BytesIO(content), "../../evil.html", "text/html")).status_code == 303
     answer = client.get(the_entry(client)["picture"])
@@ -131,21 +125,15 @@ def test_a_file_that_only_claims_to_be_a_picture_is_refused(
     assert not settings.upload_folder.exists()
 
 
-def test_two_pictures_of_one_name_do_not_collide(
-    client: FlaskClient, sign: Callable[..., TestResponse]
-) -> None:
+def test_two_pictures_of_one_name_do_not_collide(client: FlaskClient, sign: Callable[..., TestResponse]) -> None:
     for last in b"ab":
         sign(picture=(BytesIO(PNG + bytes([last])), "same.png"))
     first, second = (entry["picture"] for entry in client.get("/api/entries").get_json()["entries"])
     assert client.get(first).data != client.get(second).data
 
 
-@pytest.mark.parametrize(
-    "name", ["../test.db", "..%2ftest.db", "notes.txt", f"{0:032}.png.html", f"{0:032}.png"]
-)
-def test_only_pictures_leave_the_upload_folder(
-    client: FlaskClient, settings: Settings, name: str
-) -> None:
+@pytest.mark.parametrize("name", ["../test.db", "..%2ftest.db", "notes.txt", f"{0:032}.png.html", f"{0:032}.png"])
+def test_only_pictures_leave_the_upload_folder(client: FlaskClient, settings: Settings, name: str) -> None:
     settings.upload_folder.mkdir()
     for other in ("notes.txt", f"{0:032}.png.html"):
         (settings.upload_folder / other).write_text("private")

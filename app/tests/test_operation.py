@@ -54,9 +54,7 @@ def test_a_page_without_database_is_a_friendly_503(make_client: Callable[..., Fl
     assert client.get("/api/entries").get_json()["error"]
 
 
-def test_an_unforeseen_error_is_a_friendly_500_and_logged(
-    app: Flask, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unforeseen_error_is_a_friendly_500_and_logged(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     @app.get("/broken")
     def broken() -> str:
         raise ValueError("private detail")
@@ -146,9 +144,7 @@ def test_making_the_application_does_not_touch_the_database(
     assert make_client(database_url=UNREACHABLE)
 
 
-def test_a_connection_lost_in_the_pool_is_not_noticed_by_a_visitor(
-    client: FlaskClient, settings: Settings
-) -> None:
+def test_a_connection_lost_in_the_pool_is_not_noticed_by_a_visitor(client: FlaskClient, settings: Settings) -> None:
     if settings.database_url.startswith("sqlite"):
         pytest.skip("SQLite has no connections to lose")
     assert client.get("/").status_code == 200
@@ -177,9 +173,7 @@ def test_a_local_copy_needs_no_settings() -> None:
     assert settings.database_url.startswith("sqlite:///")
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("MAX_CONTENT_LENGTH_MB", "0"), ("TRUSTED_PROXIES", "yes")]
-)
+@pytest.mark.parametrize(("name", "value"), [("MAX_CONTENT_LENGTH_MB", "0"), ("TRUSTED_PROXIES", "yes")])
 def test_a_malformed_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} must be .*{value!r}"):
         Settings.from_environment({name: value})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 import yaml
 from ansible.errors import AnsibleActionFail
@@ -11,7 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 
-def options_of(roles: Path, role: str) -> dict[str, dict]:
+def options_of(roles: Path, role: str) -> dict[str, dict[str, Any]]:
     """Return a role's variables as its spec has them, without the defaults: those are the role's own business."""
     spec = yaml.safe_load((roles / role / "meta/argument_specs.yml").read_text())
     options = spec["argument_specs"]["main"]["options"]
@@ -34,7 +35,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _VALID_ARGS = frozenset(("roles", "path"))
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with one line for each variable that is wrong."""
         super().run(tmp, task_vars)
         variables = task_vars or {}

@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -65,7 +66,7 @@ def folder_entries(folder: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     for name in sorted(set(os.fsdecode(listing).split("\0")) - {""}):
         path = folder / name
         if path.is_symlink():
-            yield entry(name, 0, link=os.readlink(path)), b""
+            yield entry(name, 0, link=str(path.readlink())), b""
         elif path.is_file():  # git also lists what was deleted, and nested repositories as folders
             content = path.read_bytes()
             yield entry(name, path.stat().st_mode, len(content)), content
@@ -83,7 +84,14 @@ def git_entries(url: str, ref: str, subfolder: str) -> Iterator[tuple[tarfile.Ta
             if not re.fullmatch(r"[0-9a-f]{4,40}", ref):
                 raise
             # A server may refuse to hand out a bare commit, and does not know abbreviated ones.
-            git("fetch", "--quiet", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", cwd=clone)
+            git(
+                "fetch",
+                "--quiet",
+                url,
+                "+refs/heads/*:refs/heads/*",
+                "+refs/tags/*:refs/tags/*",
+                cwd=clone,
+            )
             try:
                 commit = git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", cwd=clone)
             except SourceError:
@@ -148,7 +156,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = True
     _VALID_ARGS = frozenset(("source", "ref", "path", "dest", "owner", "group", "mode"))
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Pack the source; with `dest`, let the copy action bring it there."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)

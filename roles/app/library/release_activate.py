@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import http.client
-import os
 import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.release import Release, ReleaseError, last_lines, link, linked, replace
@@ -117,7 +117,7 @@ def connections(path: Path) -> int:
 class Activation:
     """The switch of one application's traffic to one release on this host."""
 
-    def __init__(self, params: dict) -> None:
+    def __init__(self, params: dict[str, Any]) -> None:
         self.params = params
         self.release = Release(params["home"], params["id"])
         self.home, self.run = Path(params["home"]), Path(params["run"])
@@ -126,7 +126,7 @@ class Activation:
         """Return the socket of an instance."""
         return self.run / f"{release_id}.sock"
 
-    def tell(self, verb: str, release_id: str) -> subprocess.CompletedProcess:
+    def tell(self, verb: str, release_id: str) -> subprocess.CompletedProcess[str]:
         """Give the process manager an order."""
         argv = [word.replace("{id}", release_id) for word in self.params["commands"][verb]]
         return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -136,7 +136,12 @@ class Activation:
         deadline = time.monotonic() + seconds
         while True:
             left = max(1.0, deadline - time.monotonic())
-            wrong = ask(self.socket(self.release.id), self.params["health_path"], self.params["health_host"], left)
+            wrong = ask(
+                self.socket(self.release.id),
+                self.params["health_path"],
+                self.params["health_host"],
+                left,
+            )
             if not wrong or time.monotonic() >= deadline:
                 return wrong
             # An answer that is wrong fills the log; it is asked for again less often than one that is not there yet.
@@ -153,7 +158,10 @@ class Activation:
         if active:
             lines.append(f"L+ {self.run}/app.sock - - - - {active}.sock")
         path = Path("/etc/tmpfiles.d") / f"{self.params['name']}.conf"
-        replace(path, "# Made by Slipway (release_activate) at each activation.\n" + "\n".join(lines) + "\n")
+        replace(
+            path,
+            "# Made by Slipway (release_activate) at each activation.\n" + "\n".join(lines) + "\n",
+        )
         subprocess.run(["systemd-tmpfiles", "--create", path], check=True, capture_output=True)
 
     def start(self) -> None:

@@ -13,6 +13,7 @@ import tarfile
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.release import Release, ReleaseError, last_lines, run_as
@@ -59,8 +60,24 @@ prestarted: {description: Whether its prestart commands have run., type: bool, r
 """
 
 BUILD_SECONDS = 1800
+# Part of every id: raised when this module makes something else of the same input.
+FORMAT = 2
 # What compresses well; the same kinds that nginx compresses on the fly (roles/nginx, nginx_gzip_types).
-COMPRESSIBLE = {".css", ".js", ".mjs", ".json", ".map", ".svg", ".xml", ".txt", ".html", ".wasm", ".ttf", ".otf", ".ico"}
+COMPRESSIBLE = {
+    ".css",
+    ".js",
+    ".mjs",
+    ".json",
+    ".map",
+    ".svg",
+    ".xml",
+    ".txt",
+    ".html",
+    ".wasm",
+    ".ttf",
+    ".otf",
+    ".ico",
+}
 # A smaller file fits one packet anyway.
 COMPRESS_MIN_BYTES = 1024
 NEVER_PUBLISHED = {".py", ".pyc", ".pyo"}
@@ -73,7 +90,7 @@ IMPORT_CHECK = (
 )
 
 
-def release_id(params: dict, python: str) -> str:
+def release_id(params: dict[str, Any], python: str) -> str:
     """Return the id of what `next` would become: 12 hexadecimal digits of a SHA-256 over all that it is made of."""
     digest = hashlib.sha256()
     stage = Path(params["home"]) / "next"
@@ -81,8 +98,18 @@ def release_id(params: dict, python: str) -> str:
     for path in [*files, *(Path(name) for name in params["inputs"])]:
         content = path.read_bytes()
         digest.update(f"{path}\0{len(content)}\0".encode() + content)
-    facts = {key: params[key] for key in ("module", "default_requirements", "static_dir", "static_url", "shared_dirs", "uv")}
-    digest.update(json.dumps([facts, python], sort_keys=True).encode())
+    facts = {
+        key: params[key]
+        for key in (
+            "module",
+            "default_requirements",
+            "static_dir",
+            "static_url",
+            "shared_dirs",
+            "uv",
+        )
+    }
+    digest.update(json.dumps([FORMAT, facts, python], sort_keys=True).encode())
     return digest.hexdigest()[:12]
 
 
@@ -113,7 +140,10 @@ def unpack(release: Release, shared_dirs: list[str], user: str) -> None:
         kept = release.home / "shared" / name
         if not kept.is_dir():
             kept.mkdir(parents=True)
-            subprocess.run(["chown", "-R", f"{user}:", release.home / "shared" / Path(name).parts[0]], check=True)
+            subprocess.run(
+                ["chown", "-R", f"{user}:", release.home / "shared" / Path(name).parts[0]],
+                check=True,
+            )
         place = code / name
         if place.is_dir() and not place.is_symlink():
             shutil.rmtree(place)
@@ -125,20 +155,38 @@ def unpack(release: Release, shared_dirs: list[str], user: str) -> None:
 
 def install_commands(code: Path, uv: str, python: str, default_requirements: list[str]) -> list[list[str]]:
     """Return the uv commands that make the release's virtualenv, by the first kind of dependency file there is."""
-    install = [uv, "pip", "install", "--requirement", "../requirements.txt", "--override", "../requirements.txt"]
+    install = [
+        uv,
+        "pip",
+        "install",
+        "--requirement",
+        "../requirements.txt",
+        "--override",
+        "../requirements.txt",
+    ]
     create = [uv, "venv", "--python", python, "../.venv"]
     if (code / "uv.lock").is_file():
         # The lock is taken as it stands; then the app server, whatever version the lock has of it.
-        return [create, [uv, "sync", "--frozen", "--no-default-groups"], [uv, "pip", "install", "--requirement", "../requirements.txt"]]
+        return [
+            create,
+            [uv, "sync", "--frozen", "--no-default-groups"],
+            [uv, "pip", "install", "--requirement", "../requirements.txt"],
+        ]
     pyproject = code / "pyproject.toml"
     if pyproject.is_file() and "project" in (project := tomllib.loads(pyproject.read_text())):
-        return [create, [*install, *(["--editable", "."] if "build-system" in project else ["--requirement", "pyproject.toml"])]]
+        return [
+            create,
+            [
+                *install,
+                *(["--editable", "."] if "build-system" in project else ["--requirement", "pyproject.toml"]),
+            ],
+        ]
     if (code / "requirements.txt").is_file():
         return [create, [*install, "--requirement", "requirements.txt"]]
     return [create, [*install, *default_requirements]]
 
 
-def build(release: Release, params: dict, python: str) -> None:
+def build(release: Release, params: dict[str, Any], python: str) -> None:
     """Make the release's virtualenv and check that the module imports. Raises ReleaseError."""
     code, user = release.path / "code", params["user"]
     venv = release.path / ".venv"
@@ -166,7 +214,13 @@ def build(release: Release, params: dict, python: str) -> None:
                 "Mend the file that names them (a package that must be compiled needs its headers: app_packages).\n"
                 f"{' '.join(command)}:\n{last_lines(output)}"
             )
-    run_as(user, [str(venv / "bin/python"), "-m", "compileall", "-q", "."], code, environment, BUILD_SECONDS)
+    run_as(
+        user,
+        [str(venv / "bin/python"), "-m", "compileall", "-q", "."],
+        code,
+        environment,
+        BUILD_SECONDS,
+    )
     check = [str(release.path / "bin/run"), "python", "-c", IMPORT_CHECK, params["module"]]
     status, output = run_as(user, check, code, dict(os.environ), 120)
     if status != 0:
@@ -189,7 +243,11 @@ def publish(release: Release, static_dir: str, static_url: str) -> None:
     target = public / static_url.strip("/")
 
     def unwanted(_folder: str, names: list[str]) -> set[str]:
-        return {name for name in names if name.startswith(".") or name == "__pycache__" or Path(name).suffix in NEVER_PUBLISHED}
+        return {
+            name
+            for name in names
+            if name.startswith(".") or name == "__pycache__" or Path(name).suffix in NEVER_PUBLISHED
+        }
 
     shutil.copytree(source, target, ignore=unwanted, dirs_exist_ok=True)
     for path in [public, *public.rglob("*")]:
@@ -207,6 +265,7 @@ def seal(release: Release, user: str) -> None:
     """Hand the release to root: the application may read it, others not even that, but for public/."""
     for name in ("code", ".venv"):
         subprocess.run(["chown", "-R", "--no-dereference", f"root:{user}", release.path / name], check=True)
+        subprocess.run(["chmod", "-R", "go-w", release.path / name], check=True)  # uv leaves a lock for all
         (release.path / name).chmod(0o750)
     release.note(state="built", built=round(time.time()))
 

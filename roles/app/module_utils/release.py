@@ -1,8 +1,8 @@
 """What the release modules share: where a release lies, what is known of it, and how its programs are run.
 
-    <home>/next/            what the next release is made of
-    <home>/releases/<id>/   code, .venv, bin/, env, public/, release.json
-    <home>/current, previous -> releases/<id>
+<home>/next/            what the next release is made of
+<home>/releases/<id>/   code, .venv, bin/, env, public/, release.json
+<home>/current, previous -> releases/<id>
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import pwd
 import subprocess
 from pathlib import Path
+from typing import Any
 
 
 class ReleaseError(Exception):
@@ -30,7 +31,7 @@ class Release:
         self.path = self.home / "releases" / release_id
 
     @property
-    def record(self) -> dict:
+    def record(self) -> dict[str, Any]:
         """What is known of the release (state: built, failed; prestarted; built, in seconds since 1970); {} if nothing."""
         try:
             return json.loads((self.path / "release.json").read_text())
@@ -39,7 +40,10 @@ class Release:
 
     def note(self, **facts: object) -> None:
         """Add facts to the record; a reader, and a crash, sees the old record or the new one."""
-        replace(self.path / "release.json", json.dumps({**self.record, **facts, "id": self.id}, indent=1) + "\n")
+        replace(
+            self.path / "release.json",
+            json.dumps({**self.record, **facts, "id": self.id}, indent=1) + "\n",
+        )
 
     def fail(self, reason: str) -> ReleaseError:
         """Mark the release failed and return the error to raise: a failed release is never activated."""
@@ -50,7 +54,7 @@ class Release:
 def linked(link: Path) -> str:
     """Return the last part of where a symlink leads; empty where there is none."""
     try:
-        return os.path.basename(os.readlink(link))
+        return link.readlink().name
     except FileNotFoundError:
         return ""
 

@@ -1,0 +1,115 @@
+# Slipway's tools. `make help` says what there is; the product itself is `ansible-playbook site.yml`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+APP_VENV := .venv-app
+SERVERS := $(PYTHON) molecule/shared/servers.py
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# uv trusts whom this machine trusts
+export UV_SYSTEM_CERTS := true
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## What there is
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- the main job
+
+.PHONY: demo
+demo: host tools ## A throwaway Debian 13 server with the example site on it (root)
+	@$(SERVERS) up demo --debian trixie >/dev/null
+	ansible-playbook -i inventories/demo site.yml
+	address=$$($(SERVERS) address demo)
+	cat <<END
+
+	  The site:    http://$$address/
+	  Log in:      $(SERVERS) ssh demo
+	  Its log:     $(SERVERS) ssh demo journalctl -u 'guestbook@*' -n 50
+	  Again:       make demo          (changes nothing; edit app/ first, and it deploys)
+	  Remove it:   make demo-down
+
+	END
+
+.PHONY: demo-down
+demo-down: ## Remove the demo's server
+	@$(SERVERS) down demo
+
+# --- checks
+
+.PHONY: test
+test: host tools app-tools ## Everything: linters, fast tests, every scenario (root)
+	@python tests/suite.py
+
+.PHONY: test-fast
+test-fast: tools app-tools ## The tests that need no server
+	@python tests/suite.py fast
+
+.PHONY: lint
+lint: tools app-tools ## The linters
+	@python tests/suite.py lint
+
+.PHONY: format
+format: tools ## Python files as ruff formats them
+	@ruff check --fix --select I .
+	ruff format .
+
+.PHONY: docs
+docs: tools ## The roles' READMEs, from their argument specs
+	@python tests/specs.py
+
+.PHONY: clean
+clean: ## Remove every throwaway server, its image and the tools
+	@if [ -e /var/lib/$$($(SERVERS) prefix) ]; then $(SERVERS) purge; fi
+	rm -rf $(VENV) $(APP_VENV) .servers .cache .ansible ~/.ansible/$$($(SERVERS) prefix)
+
+# --- tools
+
+.PHONY: host
+host: # Debian packages for throwaway servers; where not root, says which are missing and stops
+	@$(SERVERS) host
+
+.PHONY: tools
+tools: $(VENV)/.ready
+
+.PHONY: app-tools
+app-tools: $(APP_VENV)/.ready
+
+# pip only brings uv, which brings the rest in a tenth of the time.
+$(VENV)/.ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..." >&2; exit 1; }
+	if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then
+	  if [ $$(id -u) -ne 0 ]; then
+	    echo "Missing: apt-get install --no-install-recommends python3-venv" >&2
+	    exit 1
+	  fi
+	  apt-get update -qq
+	  DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends python3-venv
+	fi
+	[ -x $(VENV)/bin/pip ] || $(PYTHON) -m venv $(VENV)
+	awk '/^uv==/ {on = 1} /^[^ #]/ && !/^uv==/ {on = 0} on' requirements.txt > $(VENV)/uv.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes requirements.txt
+	# Ansible and Molecule keep scratch files under ANSIBLE_HOME, named after the folder's last part
+	# only: a home of its own keeps two checkouts of one name apart, however molecule is called.
+	site=$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	prefix=$$(env -u SLIPWAY_PREFIX $(SERVERS) prefix)
+	echo "import os; os.environ.setdefault('ANSIBLE_HOME', os.path.expanduser('~/.ansible/' + os.environ.get('SLIPWAY_PREFIX', '$$prefix')))" > $$site/slipway.pth
+	touch $@
+
+$(APP_VENV)/.ready: $(VENV)/.ready app/requirements.txt app/requirements-dev.txt
+	@uv venv --quiet --clear --python $(PYTHON) $(APP_VENV)
+	uv pip install --quiet --python $(APP_VENV)/bin/python -r app/requirements-dev.txt
+	touch $@
+
+# Only when asked for: a fresh clone's files have any order of age.
+ifneq ($(filter requirements.txt,$(MAKECMDGOALS)),)
+.PHONY: requirements.txt
+requirements.txt: ## Pin the tools anew, with hashes
+	@uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --output-file $@ requirements.in
+endif

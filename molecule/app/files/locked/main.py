@@ -1,0 +1,13 @@
+"""Its versions come from uv.lock, which the scenario makes: a lock names where its packages come from."""
+
+from importlib.metadata import version
+
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def index() -> dict:
+    """Tell a version that only the lock asks for."""
+    return {"itsdangerous": version("itsdangerous")}

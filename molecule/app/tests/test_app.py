@@ -1,0 +1,294 @@
+"""What the app role promises, asked of five kinds of application on a running server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from probe import play, said, until
+
+SCENARIO = Path(__file__).parents[1]
+APPLICATIONS = ["bare", "pinned", "packaged", "locked", "fetched"]
+
+# The server has no curl, and needs none: one request over a socket, the status and the body on two lines.
+REQUEST = """
+import http.client, socket, sys
+path, method, url, body = sys.argv[1:]
+c = http.client.HTTPConnection("localhost", timeout=10)
+c.sock = socket.socket(socket.AF_UNIX); c.sock.connect(path)
+c.request(method, url, body.encode() or None)
+r = c.getresponse(); print(r.status); print(r.read().decode())
+"""
+
+
+def ask(host: Host, application: str, url: str = "/", method: str = "GET", body: str = "") -> tuple[int, str]:
+    """Send a request to an application's socket, as the edge does."""
+    argv = f"/run/{application}/app.sock", method, url, body
+    result = host.run("python3 -c %s %s %s %s %s", REQUEST, *argv)
+    if result.rc != 0:
+        return 0, result.stderr
+    status, _, text = result.stdout.partition("\n")
+    return int(status), text.strip()
+
+
+def answer(host: Host, application: str) -> Any:
+    """Return what an application says of itself."""
+    status, text = ask(host, application)
+    assert status == 200, text
+    return json.loads(text)
+
+
+def active(host: Host, application: str) -> str:
+    """Return the id of the release that answers."""
+    return host.check_output("basename $(readlink /srv/%s/current)", application)
+
+
+def record(host: Host, application: str, release: str) -> dict:
+    """Return what is known of a release."""
+    return json.loads(host.file(f"/srv/{application}/releases/{release}/release.json").content_string)
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_each_kind_of_application_answers_on_its_socket(host: Host, application: str) -> None:
+    until(lambda: ask(host, application)[0] == 200, f"{application} answers")
+
+
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_one_instance_runs_and_it_is_the_active_release(host: Host, application: str) -> None:
+    units = host.check_output("systemctl list-units --plain --no-legend '%s@*'", application)
+    assert [line.split()[0] for line in units.splitlines()] == [f"{application}@{active(host, application)}.service"]
+    assert host.check_output("readlink /run/%s/app.sock", application) == f"{active(host, application)}.sock"
+
+
+def test_an_application_without_a_dependency_file_gets_flask(host: Host) -> None:
+    assert host.run("/srv/bare/current/.venv/bin/python -c 'import flask'").rc == 0
+
+
+def test_the_app_server_of_the_kit_wins_over_the_application_s(host: Host) -> None:
+    assert answer(host, "pinned") == {"bottle": "0.13.4", "gunicorn": "27.0.1"}
+
+
+def test_a_lock_file_is_obeyed(host: Host) -> None:
+    assert answer(host, "locked")["itsdangerous"].startswith("2.1.")
+
+
+def test_a_factory_with_arguments_and_a_src_layout_work(host: Host) -> None:
+    said_ = answer(host, "packaged")
+    assert said_["greeting"] == "good morning"
+    assert said_["file"].startswith(f"/srv/packaged/releases/{active(host, 'packaged')}/code/src/")
+
+
+def test_git_brings_the_ref_and_the_subfolder(host: Host) -> None:
+    assert answer(host, "fetched")["name"] == "fetched"
+    assert host.file("/srv/fetched/current/code/main.py").exists
+    assert not host.file("/srv/fetched/current/code/.git").exists
+
+
+def test_settings_reach_the_application_whatever_is_in_them(host: Host) -> None:
+    assert answer(host, "bare")["greeting"] == 'it\'s a "test" $HOME\nand a second line'
+
+
+def test_settings_can_be_read_by_the_application_alone(host: Host) -> None:
+    for name in ("next/env", "current/env", "secret_key"):
+        file = host.file(f"/srv/bare/{name}")
+        assert (file.user, file.group, file.mode) == ("root", "bare", 0o640)
+    assert host.run("runuser -u nobody -- cat /srv/bare/current/env").rc != 0
+    assert host.run("runuser -u pinned -- cat /srv/bare/current/env").rc != 0
+
+
+def test_each_application_has_a_secret_key_of_its_own(host: Host) -> None:
+    keys = {host.file(f"/srv/{application}/secret_key").content_string for application in APPLICATIONS}
+    assert len(keys) == len(APPLICATIONS)
+    assert answer(host, "bare")["secret_key_bytes"] == 44  # 256 bits in base64
+
+
+def test_a_release_cannot_be_changed_by_its_application(host: Host) -> None:
+    writable = "runuser -u bare -- find /srv/bare/releases /srv/bare/next /srv/bare/current/ -writable ! -type l"
+    assert host.run(writable).stdout == ""
+
+
+def test_code_is_for_its_application_alone_and_static_files_are_for_all(host: Host) -> None:
+    assert host.run("runuser -u nobody -- cat /srv/pinned/current/code/application.py").rc != 0
+    assert host.run("runuser -u nobody -- cat /srv/pinned/current/public/static/site.css").rc == 0
+
+
+def test_static_files_are_published_with_a_twin_where_that_pays(host: Host) -> None:
+    public = host.check_output("cd /srv/pinned/current/public && find . -type f | sort").split()
+    assert public == ["./static/site.css", "./static/site.css.gz", "./static/tiny.css"]
+    assert host.run("cd /srv/pinned/current/public/static && zcat site.css.gz | cmp - site.css").rc == 0
+
+
+def test_what_the_application_writes_outlives_its_release(host: Host) -> None:
+    assert ask(host, "bare", "/notes/kept", "PUT", "words")[0] == 201
+    assert host.file("/srv/bare/shared/data/notes/kept").content_string == "words"
+
+
+def test_a_command_can_be_run_as_the_application(host: Host) -> None:
+    command = "runuser -u bare -- /srv/bare/current/bin/run sh -c 'echo $APP_NAME $APP_RELEASE; command -v flask; pwd'"
+    name, flask, folder = host.check_output(command).splitlines()
+    assert name == f"bare {active(host, 'bare')}"
+    assert flask == f"/srv/bare/releases/{active(host, 'bare')}/.venv/bin/flask"
+    assert folder == f"/srv/bare/releases/{active(host, 'bare')}/code"
+
+
+class Deploys:
+    """Deploys of the application `bare` from a folder that a test may change."""
+
+    def __init__(self, host: Host, source: Path) -> None:
+        self.host, self.source = host, source
+
+    def run(self, **variables: Any) -> tuple[int, str]:
+        """Deploy as playbooks/ would; return the exit code and all that was said."""
+        result = play(
+            SCENARIO / "again.yml",
+            app_name="bare",
+            app_source=str(self.source),
+            app_build_packages=[],
+            app_shared_dirs=["data/notes"],
+            app_health_timeout_seconds=3,
+            **{"app_module": "main:app", **variables},
+        )
+        return result.returncode, said(result)
+
+    def write(self, text: str, name: str = "main.py") -> None:
+        """Change a file of the application."""
+        (self.source / name).write_text(text)
+
+
+GOOD = """
+from flask import Flask
+app = Flask(__name__)
+@app.get("/")
+def index():
+    return {"version": VERSION}
+"""
+
+
+@pytest.fixture
+def deploys(host: Host, tmp_path: Path) -> Iterator[Deploys]:
+    """Return deploys of a good application; afterwards exactly one instance runs, whatever the test did."""
+    result = Deploys(host, tmp_path)
+    result.write(GOOD.replace("VERSION", "1"))
+    code, output = result.run()
+    assert code == 0, output
+    yield result
+    assert len(host.check_output("systemctl list-units --plain --no-legend 'bare@*'").splitlines()) == 1
+
+
+def test_a_new_release_takes_over_and_the_old_one_stops(host: Host, deploys: Deploys) -> None:
+    old = active(host, "bare")
+    deploys.write(GOOD.replace("VERSION", "2"))
+    code, output = deploys.run()
+    assert code == 0, output
+    assert answer(host, "bare") == {"version": 2}
+    assert host.check_output("basename $(readlink /srv/bare/previous)") == old
+    assert not host.file(f"/run/bare/{old}.sock").exists
+    assert host.run("systemctl is-enabled bare@%s", old).rc != 0
+    assert host.run("systemctl is-enabled bare@%s", active(host, "bare")).rc == 0
+
+
+def test_the_same_input_is_the_same_release(host: Host, deploys: Deploys) -> None:
+    before, pid = (
+        active(host, "bare"),
+        host.check_output("systemctl show -P MainPID bare@%s", active(host, "bare")),
+    )
+    code, output = deploys.run()
+    assert (code, "changed=0" in output) == (0, True), output
+    assert active(host, "bare") == before
+    assert host.check_output("systemctl show -P MainPID bare@%s", before) == pid
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"app_env": {"A": "1"}}, {"gunicorn_threads": 3}, {"systemd_service": {"Nice": 5}}],
+)
+def test_a_changed_setting_is_a_new_release(host: Host, deploys: Deploys, variables: dict) -> None:
+    before = active(host, "bare")
+    code, output = deploys.run(**variables)
+    assert code == 0, output
+    assert active(host, "bare") != before
+
+
+def break_import(deploys: Deploys) -> dict:
+    """The module raises at import."""
+    deploys.write("raise RuntimeError('no such luck')")
+    return {}
+
+
+def break_name(deploys: Deploys) -> dict:
+    """The module has no such application."""
+    return {"app_module": "main:wrong"}
+
+
+def break_dependency(deploys: Deploys) -> dict:
+    """A dependency cannot be had."""
+    deploys.write("flask==0.0.999\n", "requirements.txt")
+    return {}
+
+
+def break_prestart(deploys: Deploys) -> dict:
+    """A migration fails."""
+    deploys.write(GOOD.replace("VERSION", "3"))
+    return {"app_prestart": ["echo migrating", "echo 'column is missing' >&2; exit 7"]}
+
+
+def break_health(deploys: Deploys) -> dict:
+    """It starts, and answers 500."""
+    deploys.write(GOOD.replace("VERSION", "1 / 0"))
+    return {}
+
+
+def break_health_path(deploys: Deploys) -> dict:
+    """It starts, and does not answer in time."""
+    deploys.write(GOOD.replace("return", "import time; time.sleep(60); return"))
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "variable", "reason"),
+    [
+        (break_import, "app_module:", "RuntimeError: no such luck"),
+        (break_name, "app_module:", "has no attribute 'wrong'"),
+        (break_dependency, "app_source:", "flask==0.0.999"),
+        (break_prestart, "app_prestart:", "column is missing"),
+        (break_health, "app_health_path:", "ZeroDivisionError"),
+        (break_health_path, "app_health_path:", "no answer"),
+    ],
+)
+def test_a_release_that_fails_is_never_let_near_a_visitor(
+    host: Host, deploys: Deploys, fault: Callable[[Deploys], dict], variable: str, reason: str
+) -> None:
+    before, sockets = active(host, "bare"), host.check_output("ls /run/bare")
+    releases = set(host.check_output("ls /srv/bare/releases").split())
+    code, output = deploys.run(**fault(deploys))
+    assert code != 0, output
+    assert variable in output, output
+    assert reason in output, output
+    assert answer(host, "bare") == {"version": 1}
+    assert (active(host, "bare"), host.check_output("ls /run/bare")) == (before, sockets)
+    (failed,) = set(host.check_output("ls /srv/bare/releases").split()) - releases
+    assert record(host, "bare", failed)["state"] == "failed"
+
+
+def test_an_active_instance_that_died_is_started_by_the_next_deploy(host: Host, deploys: Deploys) -> None:
+    host.check_output("systemctl stop bare@%s", active(host, "bare"))
+    assert ask(host, "bare")[0] == 0
+    assert deploys.run()[0] == 0
+    assert answer(host, "bare") == {"version": 1}
+
+
+def test_only_so_many_releases_are_kept(host: Host, deploys: Deploys) -> None:
+    for version in range(2, 5):
+        deploys.write(GOOD.replace("VERSION", str(version)))
+        assert deploys.run(app_releases_kept=2)[0] == 0
+    kept = host.check_output("ls /srv/bare/releases").split()
+    current, previous = (
+        active(host, "bare"),
+        host.check_output("basename $(readlink /srv/bare/previous)"),
+    )
+    assert sorted(kept) == sorted([current, previous])

@@ -1,0 +1,127 @@
+"""Bad input: one clear message with cause, fix and the variable's name, and nothing changed on the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from probe import ROOT, Site, administrator
+
+ENVIRONMENTS = Path(__file__).parents[1] / "environments"
+TRIXIE = Site(ENVIRONMENTS / "guestbook-trixie", "guestbook", "default-trixie")
+
+testinfra_hosts = ["localhost"]
+
+CHANGED = "find /etc /opt /srv /usr/local /var/lib/dpkg /run/guestbook -newer /run/before"
+
+
+@pytest.fixture(autouse=True)
+def nothing_changes() -> Iterator[None]:
+    """Whatever the input was, no file of the server is newer than before."""
+    host = TRIXIE.host
+    host.check_output("touch /run/before")
+    yield
+    assert host.check_output(CHANGED) == ""
+    assert TRIXIE.ask("/").status == 200
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"app_name": ""}, 'app_name: "" cannot name an application. Set app_name in'),
+        ({"app_name": "Guest Book"}, 'app_name: "Guest Book" cannot name an application'),
+        ({"app_name": "guest-book"}, 'app_name: "guest-book" cannot name'),
+        ({"app_name": "x; rm -rf /"}, 'app_name: "x; rm -rf /" cannot name'),
+        ({"app_name": "a" * 32}, "cannot name an application"),
+        ({"app_name": "postgres"}, 'app_name: "postgres" cannot name'),
+        ({"app_name": 7}, 'app_name: "7" cannot name'),
+        (
+            {"app_source": ""},
+            "app_source: there is no folder '' on the control machine. Name an existing folder",
+        ),
+        ({"app_source": "/no/such/folder"}, "app_source: there is no folder '/no/such/folder'"),
+        (
+            {"app_source": "file:///no/such.git"},
+            "app_source, app_source_ref: git cannot fetch 'HEAD'",
+        ),
+        (
+            {"app_source": str(ROOT), "app_source_ref": "no-such-ref"},
+            "git cannot fetch 'no-such-ref'",
+        ),
+        ({"app_source_path": "nowhere"}, "app_source: there is no folder"),
+        ({"app_health_timeout_seconds": "soon"}, "app_health_timeout_seconds"),
+        ({"app_env": ["A=1"]}, "app_env"),
+        ({"gunicorn_log_level": "loud"}, "gunicorn_log_level must be one of: debug, info"),
+        (
+            {"app_modul": "main:app"},
+            "app_modul: there is no such variable; did you mean app_module?",
+        ),
+        ({"nginx_listen": {"port": 80}}, "nginx_listen"),
+        ({"postgresql_max_connections": "many"}, "postgresql_max_connections"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_variable_that_cannot_work_is_named(variables: dict, message: str) -> None:
+    code, output = TRIXIE.site_yml(**variables)
+    assert code != 0, output
+    assert message in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("variable", ["app_name", "app_source"])
+def test_a_variable_that_is_missing_is_named(variable: str, tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    (environment / "group_vars").mkdir(parents=True)
+    for name in ("hosts.yml", "group_vars/all.yml"):
+        text = (ENVIRONMENTS / "guestbook-trixie" / name).read_text()
+        text = text.replace("{{ inventory_dir }}/../../../..", str(ROOT))
+        kept = [line for line in text.splitlines() if not line.startswith(f"{variable}:")]
+        (environment / name).write_text("\n".join(kept) + "\n")
+    code, output = TRIXIE.site_yml(environment=environment)
+    assert code != 0
+    assert f"{variable}: " in output
+
+
+def test_an_unsupported_distribution_is_refused() -> None:
+    host = administrator("default-trixie")
+    host.check_output("cp -a /usr/lib/os-release /run/os-release.kept")
+    try:
+        host.check_output("sed -i 's/^ID=.*/ID=ubuntu/; s/^NAME=.*/NAME=\"Ubuntu\"/' /usr/lib/os-release")
+        code, output = TRIXIE.site_yml()
+    finally:
+        host.check_output("cp -a /run/os-release.kept /usr/lib/os-release")
+    assert code != 0
+    assert "default-trixie runs Ubuntu" in output
+    assert "Debian 12 and 13" in output
+
+
+def test_a_server_without_python_is_refused() -> None:
+    host = administrator("default-trixie")
+    host.check_output("mv /usr/bin/python3 /usr/bin/python3.kept")
+    try:
+        code, output = TRIXIE.site_yml()
+    finally:
+        host.check_output("mv /usr/bin/python3.kept /usr/bin/python3")
+    assert code != 0
+    assert "ansible_python_interpreter: default-trixie has no program /usr/bin/python3" in output
+    assert "apt-get install python3" in output
+
+
+def test_groups_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+    hosts = (
+        (ENVIRONMENTS / "guestbook-trixie/hosts.yml")
+        .read_text()
+        .replace("edge: {hosts: {default-trixie: }}", "edge: {hosts: {other: }}")
+    )
+    hosts = hosts.replace("{{ inventory_dir }}/../../../..", str(ROOT))
+    (tmp_path / "hosts.yml").write_text(hosts)
+    code, output = TRIXIE.site_yml(
+        "--limit=default-trixie",
+        environment=tmp_path,
+        app_name="guestbook",
+        app_source=str(ROOT / "app"),
+    )
+    assert code != 0
+    assert "hosts.yml: the group app needs a host" in output

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Two releases of the site "one": what a browser may have, and what it must not get even though it is there.
+set -eu
+for release in 1 2; do
+  mkdir -p "/srv/one/releases/$release/public/static/fonts"
+  cd "/srv/one/releases/$release/public/static"
+  echo "/* release $release */" > both.css
+  seq 2000 > "only-$release.css"
+  for name in app.js app.mjs page.json drawing.svg fonts/text.ttf picture.png; do seq 2000 > "$name"; done
+  echo tiny > tiny.css
+  # The twin differs from what nginx would make of the file itself, which shows who is sent what.
+  seq 2000 > twin.css
+  echo '/* compressed ahead of time */' | gzip -9 > twin.css.gz
+  mkdir -p .git folder.py
+  for name in .env .git/config settings.py settings.pyc SETTINGS.PY app.ini app.env data.sqlite data.db dump.sql dump.sql.gz \
+    page.html.bak .page.html.swp page.html.swp page.html~ folder.py/.secret server.key; do
+    echo secret > "$name"
+  done
+  echo secret > ../.env
+done
+ln -sfn releases/1 /srv/one/previous
+ln -sfn releases/2 /srv/one/current

@@ -1,0 +1,131 @@
+"""What the postgresql role promises of every server, asked of the running ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from testinfra.backend.base import CommandResult
+from testinfra.host import Host
+
+Application = Callable[..., CommandResult]
+Sql = Callable[..., str]
+
+SETTINGS = "/etc/postgresql/*/main/conf.d/slipway.conf"
+
+
+# --- Applications, and what keeps them apart
+
+
+@pytest.mark.parametrize("name", ["guestbook", "shop", "blog"])
+def test_an_application_reaches_its_database_without_a_password(application: Application, name: str) -> None:
+    """Through the socket, as the role of its unix user's name."""
+    answer = application(name, name, "SELECT current_user, inet_client_addr() IS NULL")
+    assert answer.stdout.strip() == f"{name}|t", answer.stderr
+
+
+def test_an_application_does_as_it_likes_in_its_own_database(application: Application) -> None:
+    """It makes tables and schemas there, as migrations do."""
+    answer = application(
+        "guestbook",
+        "guestbook",
+        "CREATE TABLE entry (id int); INSERT INTO entry VALUES (1); CREATE SCHEMA more;"
+        "DROP SCHEMA more; DROP TABLE entry; SELECT 'done'",
+    )
+    assert answer.stdout.splitlines()[-1:] == ["done"], answer.stderr
+
+
+@pytest.mark.parametrize(("user", "database"), [("guestbook", "shop"), ("shop", "guestbook"), ("guestbook", "blog")])
+def test_an_application_is_refused_on_another_ones_database(application: Application, user: str, database: str) -> None:
+    """Already when it connects; of the other environment's as well."""
+    answer = application(user, database, "SELECT 1")
+    assert answer.failed
+    assert f'permission denied for database "{database}"' in answer.stderr
+
+
+def test_a_unix_user_cannot_act_as_another_role(application: Application) -> None:
+    """The server asks the kernel who it is."""
+    for role in ("shop", "postgres"):
+        answer = application("guestbook", "shop", "SELECT 1", role=role)
+        assert answer.failed
+        assert f'Peer authentication failed for user "{role}"' in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE DATABASE more",
+        "CREATE ROLE more",
+        "ALTER ROLE guestbook SUPERUSER",
+        "SET ROLE shop",
+        "ALTER SYSTEM SET work_mem = '1GB'",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+    ],
+)
+def test_an_application_has_no_power_beyond_its_database(application: Application, statement: str) -> None:
+    """It is a plain role."""
+    answer = application("guestbook", "guestbook", statement)
+    assert answer.failed
+    assert "permission denied" in answer.stderr or "must be superuser" in answer.stderr
+
+
+def test_a_guest_let_into_a_database_still_sees_nothing_of_it(application: Application, sql: Sql) -> None:
+    """Whoever grants CONNECT to a role for reports has not opened the schema, too."""
+    application("guestbook", "guestbook", "CREATE TABLE entry (id int); GRANT SELECT ON entry TO PUBLIC")
+    sql("GRANT CONNECT ON DATABASE guestbook TO shop")
+    try:
+        answer = application("shop", "guestbook", "SELECT * FROM public.entry")
+        assert answer.failed
+        assert "permission denied for schema public" in answer.stderr
+    finally:
+        sql("REVOKE CONNECT ON DATABASE guestbook FROM shop")
+        application("guestbook", "guestbook", "DROP TABLE entry")
+
+
+def test_a_database_holds_any_text(application: Application) -> None:
+    """Where no locale was installed, Debian's default would be bytes without an encoding."""
+    answer = application("guestbook", "guestbook", "SHOW server_encoding; SELECT length('žluť 😀'), upper('ž')")
+    assert answer.stdout.splitlines() == ["UTF8", "6|Ž"], answer.stderr
+
+
+# --- Settings
+
+
+def test_memory_settings_fit_the_host(server: Host, sql: Sql) -> None:
+    """A quarter for the cache, the rest shared out; of all the memory, or of what the variable grants."""
+    total_kb = int(server.check_output("awk '/^MemTotal/ {print $2}' /proc/meminfo"))
+    granted = {"postgresql-bookworm": 1000}.get(server.backend.host, total_kb // 1024)
+    memory = round(granted / 256) * 256
+    expected = {
+        "shared_buffers": memory // 4 * 1024,
+        "effective_cache_size": memory * 3 // 4 * 1024,
+        "maintenance_work_mem": min(memory // 16, 1024) * 1024,
+        "work_mem": max((memory - memory // 4) * 1024 // 300, 4096),
+    }
+    in_force = sql(
+        "SELECT name, setting::bigint * CASE unit WHEN '8kB' THEN 8 ELSE 1 END FROM pg_settings"
+        f" WHERE name IN ({', '.join(repr(name) for name in expected)})"
+    )
+    assert {name: int(value) for name, value in (line.split("|") for line in in_force.splitlines())} == expected
+
+
+def test_parallel_workers_fit_the_cores(server: Host, sql: Sql) -> None:
+    """Half the cores for one query."""
+    cores = {"postgresql-bookworm": 6}.get(server.backend.host, int(server.check_output("nproc")))
+    in_force = sql("SELECT current_setting('max_parallel_workers'), current_setting('max_parallel_workers_per_gather')")
+    assert in_force == f"{cores}|{min(cores // 2, 4)}"
+
+
+def test_no_setting_waits_for_a_restart_or_is_wrong(sql: Sql) -> None:
+    """What the files say is what the server does."""
+    assert sql("SELECT name FROM pg_settings WHERE pending_restart") == ""
+    assert sql("SELECT name, error FROM pg_file_settings WHERE error IS NOT NULL") == ""
+    assert sql("SELECT line_number, error FROM pg_hba_file_rules WHERE error IS NOT NULL") == ""
+
+
+def test_every_setting_of_the_file_is_in_force(server: Host, sql: Sql) -> None:
+    """No other file overrides one."""
+    written = server.check_output(f"sed -n 's/^\\([a-z_.]*\\) = .*/\\1/p' {SETTINGS} | sort -u").split()
+    in_force = sql("SELECT name FROM pg_settings WHERE sourcefile LIKE '%/slipway.conf'").split()
+    assert "shared_buffers" in written
+    assert sorted(in_force) == written

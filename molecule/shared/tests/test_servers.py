@@ -1,0 +1,177 @@
+"""What the throwaway servers promise, also after a crash. Needs root; has a prefix of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import servers
+
+SCRIPT = Path(servers.__file__)
+NAMES = servers.Names(f"{servers.N.prefix[:30]}-selftest")
+
+
+def call(*arguments: str) -> str:
+    """Run servers.py with our prefix; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        env={**os.environ, "SLIPWAY_PREFIX": NAMES.prefix},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def up(name: str) -> str:
+    return call("up", f"selftest-{name}", "--debian", "trixie")
+
+
+def ssh(name: str, *command: str) -> str:
+    return call("ssh", f"selftest-{name}", *command)
+
+
+def listed() -> set[str]:
+    return {line.split()[0].removeprefix("selftest-") for line in call("list").splitlines()}
+
+
+def keeper() -> int:
+    return int((NAMES.run / "keeper").read_text().split()[0])
+
+
+def processes_inside() -> set[int]:
+    """Processes of our servers: they are in one cgroup of version 2, wherever that is mounted."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cgroup"):
+        with contextlib.suppress(OSError):
+            if any(line.startswith(f"0::/{NAMES.prefix}/") for line in path.open()):
+                found.add(int(path.parent.name))
+    return found
+
+
+def processes_naming_us() -> list[str]:
+    """Command lines that bear our folders: podman's monitors, SSH connections."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if f"{NAMES.data}/" in words or f"{NAMES.run}/" in words:
+                found.append(words)
+    return found
+
+
+def kill(pids: set[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(servers.process_identity(pid) for pid in pids):
+        assert time.monotonic() < deadline, "killed processes linger"
+        time.sleep(0.02)
+
+
+def own_monitors() -> set[int]:
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes()
+            if b"conmon" in words and f"{NAMES.data}/".encode() in words:
+                found.add(int(path.parent.name))
+    return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_stays() -> Iterator[None]:
+    call("down", "--all")
+    yield
+    call("purge")
+
+
+def test_two_calls_at_once_give_two_servers() -> None:
+    with ThreadPoolExecutor() as pool:
+        addresses = list(pool.map(up, ["one", "two"]))
+    assert len(set(addresses)) == 2
+    assert [ssh(name, "hostname") for name in ("one", "two")] == ["selftest-one", "selftest-two"]
+
+
+def test_a_server_that_is_up_stays_as_it_is() -> None:
+    address = up("one")
+    ssh("one", "touch", "/root/mark")
+    assert up("one") == address
+    assert ssh("one", "ls", "/root/mark") == "/root/mark"
+
+
+def test_a_reboot_starts_everything_anew_and_keeps_disk_and_address() -> None:
+    address = up("one")
+    ssh("one", "touch", "/root/mark", "/run/mark")
+    call("reboot", "selftest-one")
+    assert call("address", "selftest-one") == address
+    assert ssh("one", "sh", "-c", "ls /root/mark /run/mark 2>/dev/null || true") == "/root/mark"
+
+
+def test_a_bare_server_has_no_more_than_debian_and_sshd() -> None:
+    up("one")
+    programs = ["sudo", "nginx", "pip", "curl", "git"]
+    assert ssh("one", "sh", "-c", f"which {' '.join(programs)} || true") == ""
+    assert ssh("one", "sh", "-c", "ls /var/lib/apt/lists/*Packages 2>/dev/null || true") == ""
+    assert ssh("one", "systemctl", "is-system-running") == "running"
+
+
+def test_servers_that_lost_their_keeper_are_cleaned_up() -> None:
+    up("one")
+    up("two")
+    before = processes_inside()
+    assert before
+    kill({keeper()})
+    up("two")
+    assert listed() == {"two"}
+    assert not before & processes_inside()
+    assert ssh("two", "hostname") == "selftest-two"
+
+
+def test_a_run_of_which_everything_was_killed_breaks_nothing() -> None:
+    up("one")
+    kill({keeper()} | own_monitors() | processes_inside())
+    assert up("two")
+    assert listed() == {"two"}
+    assert ssh("two", "hostname") == "selftest-two"
+
+
+def test_a_server_killed_from_outside_is_booted_anew() -> None:
+    up("one")
+    kill(processes_inside())
+    up("one")
+    assert ssh("one", "hostname") == "selftest-one"
+
+
+def test_a_number_that_now_belongs_to_another_process_is_not_taken_for_the_keeper() -> None:
+    up("one")
+    kill({keeper()})
+    (NAMES.run / "keeper").write_text(f"{os.getpid()} 1 another-boot\n")
+    up("one")
+    assert keeper() != os.getpid()
+    assert ssh("one", "hostname") == "selftest-one"
+
+
+def test_nothing_is_left_when_the_last_server_is_down() -> None:
+    up("one")
+    subnet = call("address", "selftest-one").rpartition(".")[0] + ".0/24"
+    before = keeper()
+    call("down", *(f"selftest-{name}" for name in listed()))
+    assert listed() == set()
+    assert servers.process_identity(before) is None
+    assert processes_inside() == set()
+    assert processes_naming_us() == []
+    assert not NAMES.run.exists()
+    assert NAMES.bridge not in subprocess.check_output(["ip", "-brief", "link"], text=True)
+    assert subnet not in subprocess.check_output(["iptables-save"], text=True)
