@@ -40,6 +40,15 @@ demo: host tools ## A throwaway Debian 13 server with the example site on it (ro
 demo-down: ## Remove the demo's server
 	@$(SERVERS) down demo
 
+.PHONY: screenshot
+screenshot: demo ## The README's picture, of the demo's page (needs Debian's chromium)
+	@python tests/screenshot.py "$$($(SERVERS) address demo)"
+
+.PHONY: bench
+bench: host tools ## How long a first run, a second run and a deploy take (root; some minutes)
+	@$(SERVERS) image trixie
+	python tests/bench.py
+
 # --- checks
 
 .PHONY: test

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from testinfra.host import Host
@@ -19,6 +21,14 @@ def host(_testinfra_host: Host) -> Host:
     return _testinfra_host
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, after the reboot, what a reboot cannot change: the tests marked `once`."""
+    if (Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "rebooted").exists():
+        once = [item for item in items if item.get_closest_marker("once")]
+        items[:] = [item for item in items if item not in once]
+        config.hook.pytest_deselected(items=once)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -27,7 +37,7 @@ def pytest_runtest_makereport(
     report = yield
     host = getattr(item, "funcargs", {}).get("host")
     if report.failed and host is not None:
-        unit = f"--unit='{item.module.LOG_UNITS}'" if hasattr(item.module, "LOG_UNITS") else ""
-        log = host.run(f"journalctl {unit} --lines=40 --output=short-precise --no-pager").stdout
+        units = getattr(getattr(item, "module", None), "LOG_UNITS", "*")
+        log = host.run(f"journalctl --unit='{units}' --lines=40 --output=short-precise --no-pager").stdout
         report.sections.append((f"last log lines of {host.backend.host}", log))
     return report

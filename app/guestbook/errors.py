@@ -22,7 +22,7 @@ def prepare(app: Flask) -> None:
     app.register_error_handler(HTTPException, _answer)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(OperationalError, _database_away)
-    app.register_error_handler(TimeoutError, _database_away)
+    app.register_error_handler(PoolTimeoutError, _database_away)
 
 
 def _answer(error: HTTPException) -> ResponseReturnValue:

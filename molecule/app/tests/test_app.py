@@ -180,6 +180,7 @@ def deploys(host: Host, tmp_path: Path) -> Iterator[Deploys]:
     assert len(host.check_output("systemctl list-units --plain --no-legend 'bare@*'").splitlines()) == 1
 
 
+@pytest.mark.once
 def test_a_new_release_takes_over_and_the_old_one_stops(host: Host, deploys: Deploys) -> None:
     old = active(host, "bare")
     deploys.write(GOOD.replace("VERSION", "2"))
@@ -192,6 +193,7 @@ def test_a_new_release_takes_over_and_the_old_one_stops(host: Host, deploys: Dep
     assert host.run("systemctl is-enabled bare@%s", active(host, "bare")).rc == 0
 
 
+@pytest.mark.once
 def test_the_same_input_is_the_same_release(host: Host, deploys: Deploys) -> None:
     before, pid = (
         active(host, "bare"),
@@ -203,6 +205,7 @@ def test_the_same_input_is_the_same_release(host: Host, deploys: Deploys) -> Non
     assert host.check_output("systemctl show -P MainPID bare@%s", before) == pid
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "variables",
     [{"app_env": {"A": "1"}}, {"gunicorn_threads": 3}, {"systemd_service": {"Nice": 5}}],
@@ -249,6 +252,7 @@ def break_health_path(deploys: Deploys) -> dict:
     return {}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("fault", "variable", "reason"),
     [
@@ -275,6 +279,7 @@ def test_a_release_that_fails_is_never_let_near_a_visitor(
     assert record(host, "bare", failed)["state"] == "failed"
 
 
+@pytest.mark.once
 def test_an_active_instance_that_died_is_started_by_the_next_deploy(host: Host, deploys: Deploys) -> None:
     host.check_output("systemctl stop bare@%s", active(host, "bare"))
     assert ask(host, "bare")[0] == 0
@@ -282,6 +287,7 @@ def test_an_active_instance_that_died_is_started_by_the_next_deploy(host: Host, 
     assert answer(host, "bare") == {"version": 1}
 
 
+@pytest.mark.once
 def test_only_so_many_releases_are_kept(host: Host, deploys: Deploys) -> None:
     for version in range(2, 5):
         deploys.write(GOOD.replace("VERSION", str(version)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,12 +29,24 @@ def work(seconds: float) -> dict[str, float]:
     return {"begin": begin, "end": time.monotonic()}
 
 
+def wait() -> None:
+    """Take until there is a file `enough`, and show that meanwhile."""
+    mark = HERE / f"waiting-{os.getpid()}-{threading.get_ident()}"
+    mark.touch()
+    deadline = time.monotonic() + 25
+    while not (HERE / "enough").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    mark.unlink()
+
+
 def application(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
-    """Answer /work?SECONDS, /say?WORDS and any other path, with JSON."""
+    """Answer /work?SECONDS, /wait, /say?WORDS and any other path, with JSON."""
     told: dict[str, Any] = {"pid": os.getpid(), "scheme": environ["wsgi.url_scheme"]}
     match environ["PATH_INFO"]:
         case "/work":
             told |= work(float(environ["QUERY_STRING"]))
+        case "/wait":
+            wait()
         case "/say":
             print(environ["QUERY_STRING"])
     body = json.dumps(told).encode()

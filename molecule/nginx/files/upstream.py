@@ -5,6 +5,7 @@
 GET or POST /echo             what was asked, as JSON
 GET         /large.json       JSON that is worth compressing; /large.png and /small.json are not
 POST        /drop             counted, then the connection is closed without an answer
+GET         /fresh            answered on a new connection; one that was used before is closed instead
 GET         /hang             accepted and never answered
 GET         /status/<code>    a page with that status
 GET         /stats            requests counted by method, and the connections open besides this one
@@ -38,7 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Give the connection a number and count it as open."""
         super().setup()
         with LOCK:
-            self.number = next(NUMBERS)
+            self.number, self.requests = next(NUMBERS), 0
             OPEN.add(self.number)
 
     def finish(self) -> None:
@@ -62,6 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def handle_request(self) -> None:
         """Answer a request, whatever its method."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.requests += 1
         with LOCK:
             REQUESTS[f"{self.command} {self.path}"] += 1
             stats = {"requests": dict(REQUESTS), "open": len(OPEN - {self.number})}
@@ -69,6 +71,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case ["stats"]:
                 self.answer(json.dumps(stats).encode())
             case ["drop"]:
+                self.close_connection = True
+            case ["fresh"] if self.requests > 1:
                 self.close_connection = True
             case ["hang"]:
                 threading.Event().wait(60)

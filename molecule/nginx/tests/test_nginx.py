@@ -91,6 +91,11 @@ class Edge:
             raw.sendall(request.encode())
             return b"".join(iter(lambda: raw.recv(65536), b""))
 
+    def listens(self, port: int) -> bool:
+        """Whether anything accepts connections on a port."""
+        with socket.socket() as trial:
+            return trial.connect_ex((self.address, port)) == 0
+
 
 def until(holds: Callable[[], object], what: str, seconds: float = DEADLINE_SECONDS) -> None:
     """Wait for a condition, and fail when it does not come true in time."""
@@ -458,8 +463,15 @@ def test_a_post_is_never_sent_twice(edge: Edge, stats: Stats) -> None:
     assert posts() == before + 1
 
 
-def test_a_get_outlives_a_kept_connection_that_died(edge: Edge, run: Run) -> None:
-    """An application that restarts costs the next visitor nothing."""
+def test_a_get_is_sent_again_where_a_kept_connection_proves_dead(edge: Edge) -> None:
+    """The application closes it the moment a request arrives; a new connection is answered."""
+    with contextlib.closing(edge.connect()) as connection:
+        assert edge.ask("/echo", connection=connection).status == 200
+        assert edge.ask("/fresh", connection=connection).status == 200
+
+
+def test_a_restart_of_the_application_costs_the_next_visitor_nothing(edge: Edge, run: Run) -> None:
+    """Nginx notices that the connections it kept have ended."""
     with contextlib.closing(edge.connect()) as connection:
         name = edge.ask("/echo", connection=connection).seen["instance"]
         run(f"systemctl restart upstream@{name}")
@@ -558,15 +570,27 @@ def test_two_sites_cannot_claim_one_name(edge: Edge, play: Play, state: State) -
 def test_a_port_that_another_program_has_is_refused(address: str, run: Run, play: Play, state: State) -> None:
     """Nginx would test such a configuration as good, and then go on with the old one without a word."""
     before = state()
-    run(f"systemd-run --unit=squatter python3 -m http.server --bind {address} 8090")
+    run(f"systemd-run --collect --unit=squatter python3 -m http.server --bind {address} 8090")
     try:
-        until(lambda: run("ss -Hltn sport = :8090"), "the program listens")
+        until(lambda: "python3" in run("ss -Hltnp sport = :8090"), "the program listens")
         done = play(two_port="8090")
     finally:
         run("systemctl stop squatter")
     assert done.returncode != 0
     assert "nginx_listen: 8090 is taken by python3" in done.stdout
     assert state() == before
+
+
+def test_an_address_that_no_site_listens_on_any_more_is_closed(edge: Edge, play: Play) -> None:
+    """The second site moves to another port and back; the one left behind is free for others."""
+    unknown = "GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n"
+    assert changes(play(two_port="8091")) > 0
+    assert edge.ask("/echo", "two.test", port=8091).seen["instance"] == "red"
+    assert edge.send(unknown, 8091) == b""
+    until(lambda: not edge.listens(8080), "8080 is closed")
+    assert changes(play()) > 0
+    assert edge.ask("/echo", "two.test", port=8080).seen["instance"] == "red"
+    until(lambda: not edge.listens(8091), "8091 is closed")
 
 
 def test_arguments_that_cannot_work_are_refused_together(play: Play, state: State) -> None:

@@ -94,16 +94,19 @@ def application(server: Host) -> Application:
 
 @pytest.fixture
 def play(server: Host) -> Play:
-    """Run the scenario's play again with other variables, for this server alone unless told."""
+    """Run the scenario's play again with other variables.
+
+    For this server and the first environment alone, unless told.
+    """
 
     inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
 
-    def again(*arguments: str, limit: str = server.backend.host, **variables: object) -> Played:
+    def again(*arguments: str, limit: str = server.backend.host, whole: bool = False, **variables: object) -> Played:
         command = [
             str(Path(sys.executable).with_name("ansible-playbook")),
             f"--inventory={inventory}",
             f"--limit={limit}",
-            f"--extra-vars={json.dumps(variables)}",
+            f"--extra-vars={json.dumps({'whole': whole, **variables})}",
             *arguments,
             str(SCENARIO / "converge.yml"),
         ]

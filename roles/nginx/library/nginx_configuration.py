@@ -45,6 +45,12 @@ options:
     type: list
     elements: str
     default: []
+  unknown_hosts:
+    description:
+      - What the paths of files begin with that close unknown hosts, before the address each is for.
+        One whose address no other file of its folder listens on is removed.
+    type: str
+    default: sites-enabled/default-
   listen:
     description: Ports and addresses the files listen on, as nginx writes them.
     type: list
@@ -83,13 +89,14 @@ written:
   elements: str
   returned: success
 removed:
-  description: Links that were, or in check mode would be, removed.
+  description: Files and links that were, or in check mode would be, removed.
   type: list
   elements: str
   returned: success
 """
 
 MODE = 0o644
+LISTEN = re.compile(rb"^\s*listen\s+([^\s;]+)", re.MULTILINE)
 SAME_NAME = re.compile(r'conflicting server name "[^"]*" on \S+,')
 
 
@@ -146,7 +153,25 @@ class Configuration:
         self.nginx = module.get_bin_path("nginx", opt_dirs=["/usr/sbin"])
         self.files = {self.below(file["path"]): file["content"].encode() for file in module.params["files"]}
         self.written = [path for path in self.files if not self.stands(path)]
-        self.removed = [path for path in map(self.below, module.params["unlinked"]) if (self.root / path).is_symlink()]
+        links = [path for path in map(self.below, module.params["unlinked"]) if self.linked(path)]
+        self.removed = [*links, *self.orphans()]
+
+    def linked(self, path: str) -> bool:
+        """Whether a path is a symbolic link."""
+        return (self.root / path).is_symlink()
+
+    def orphans(self) -> Iterator[str]:
+        """Yield the files for unknown hosts whose address no site will listen on any more."""
+        prefix = Path(self.module.params["unknown_hosts"])
+        found = (self.root / prefix.parent).glob("*")
+        beside = {path.relative_to(self.root) for path in found if path.is_file()}
+        sites = {str(path) for path in beside if not path.name.startswith(prefix.name)}
+        texts = [(self.root / path).read_bytes() for path in sites - self.files.keys()]
+        texts += [text for path, text in self.files.items() if not path.startswith(str(prefix))]
+        heard = {word.decode() for text in texts for word in LISTEN.findall(text)}
+        for path in sorted(str(path) for path in beside if path.name.startswith(prefix.name)):
+            if path.removeprefix(str(prefix)) not in heard:
+                yield path
 
     def below(self, path: str) -> str:
         """Return a path in its plain form. Raises RefusedError where it leads out of the root."""
@@ -298,6 +323,7 @@ def main() -> None:
             "root": {"type": "path", "default": "/etc/nginx"},
             "files": {"type": "list", "elements": "dict", "required": True, "options": file},
             "unlinked": {"type": "list", "elements": "str", "default": []},
+            "unknown_hosts": {"type": "str", "default": "sites-enabled/default-"},
             "listen": {"type": "list", "elements": "str", "default": []},
             "reload_due": {"type": "path", "required": True},
         },

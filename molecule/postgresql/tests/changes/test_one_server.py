@@ -59,7 +59,7 @@ def test_a_change_that_needs_a_restart_causes_one(server: Host, play: Play, sql:
 
     before = starts()
     try:
-        assert not play(postgresql_settings={"max_wal_senders": 3}).failed
+        assert not play(postgresql_settings={"max_wal_senders": 3}, whole=True).failed
         assert sql("SHOW max_wal_senders") == "3"
         assert starts() == before + 1
     finally:
@@ -149,7 +149,7 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, files: Call
         postgresql_roles=[
             {"name": "a-b"},
             {"name": "pg_x"},
-            {"name": "c"},
+            {"name": "c", "password_generated": False},
             {"name": "c", "password_generated": True},
         ],
         postgresql_databases=[

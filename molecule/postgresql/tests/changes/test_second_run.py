@@ -15,10 +15,10 @@ def test_a_second_run_changes_nothing_and_restarts_nothing(
 ) -> None:
     """Nor does it for the other environment on the same server."""
     before = started(), files()
-    assert play().changes(server.backend.host) == 0
+    assert play(whole=True).changes(server.backend.host) == 0
     assert (started(), files()) == before
 
 
 def test_a_second_dry_run_sees_nothing_to_change(server: Host, play: Play) -> None:
     """With --diff, as one looks before one leaps."""
-    assert play("--check", "--diff").changes(server.backend.host) == 0
+    assert play("--check", "--diff", whole=True).changes(server.backend.host) == 0

@@ -1,0 +1,333 @@
+"""What the systemd role promises, asked of its instances: what they may do, they try themselves.
+
+The application `site` has the role's own settings, `other` those of converge.yml. A release is files/serve; its name
+says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from testinfra.host import Host
+
+from probe import play, said, until
+from socket_client import Answer, ask
+
+LOG_UNITS = "*@*"
+SCENARIO = Path(__file__).parents[1]
+
+
+class Instance:
+    """One instance of a release."""
+
+    def __init__(self, host: Host, application: str, release: str) -> None:
+        self.host, self.unit = host, f"{application}@{release}.service"
+        self.socket = f"/run/{application}/{release}.sock"
+
+    def ask(self, url: str = "/") -> Answer:
+        """Send a request over its socket."""
+        return ask(self.host, self.socket, url)[0]
+
+    def attempt(self, expression: str) -> dict[str, Any]:
+        """Let the application itself try something; return its value or its error."""
+        outcome: dict[str, Any] = self.ask(f"/try?{quote(expression)}").json
+        return outcome
+
+    def show(self, name: str) -> str:
+        """Return a property as systemd has it."""
+        return self.host.check_output("systemctl show --property=%s --value %s", name, self.unit)
+
+    def is_active(self) -> bool:
+        """Whether it runs and is ready."""
+        return self.show("ActiveState") == "active"
+
+    def log(self) -> list[dict[str, str]]:
+        """Return its log, an entry for each line."""
+        lines = self.host.check_output("journalctl --output=json --no-pager --unit=%s", self.unit)
+        return [json.loads(line) for line in lines.splitlines()]
+
+
+@contextlib.contextmanager
+def started(host: Host, application: str, release: str) -> Iterator[Instance]:
+    """Run an instance for a while."""
+    instance = Instance(host, application, release)
+    host.check_output("systemctl start %s", instance.unit)
+    try:
+        yield instance
+    finally:
+        host.run("systemctl kill --signal=KILL %s; systemctl stop %s", instance.unit, instance.unit)
+        host.run("systemctl reset-failed %s", instance.unit)
+
+
+@pytest.fixture(scope="module")
+def site(host: Host) -> Instance:
+    """The enabled instance, with the role's own settings."""
+    return Instance(host, "site", "blue")
+
+
+@pytest.fixture
+def green(host: Host) -> Iterator[Instance]:
+    """Another release of the same application, for the length of a test."""
+    with started(host, "site", "green") as instance:
+        yield instance
+
+
+@pytest.fixture(scope="module")
+def other(host: Host) -> Iterator[Instance]:
+    """An instance with settings of its own."""
+    with started(host, "other", "blue") as instance:
+        yield instance
+
+
+@pytest.fixture(scope="module", autouse=True)
+def crash(host: Host) -> Iterator[Instance]:
+    """A release that ends as soon as it is started; it is kept trying while the other tests run."""
+    instance = Instance(host, "site", "crash")
+    host.check_output("systemctl start --no-block %s", instance.unit)
+    yield instance
+    host.run("systemctl stop %s; systemctl reset-failed %s", instance.unit, instance.unit)
+
+
+# --- Running
+
+
+def test_an_instance_answers_on_its_own_socket(site: Instance) -> None:
+    assert site.is_active()
+    assert site.ask().json["release"] == "blue"
+
+
+def test_it_runs_as_its_own_user(site: Instance, host: Host) -> None:
+    assert site.ask().json["user"] == host.user("site").uid
+    assert site.attempt("os.getgroups()")["value"] == [host.group("site").gid]
+
+
+def test_an_enabled_instance_is_back_after_a_boot_and_no_other(site: Instance, host: Host) -> None:
+    booted_since = not host.file("/run/not-booted-since").exists
+    assert site.is_active()
+    assert Instance(host, "site", "passing").is_active() is not booted_since
+
+
+def test_two_releases_run_side_by_side(site: Instance, green: Instance) -> None:
+    assert [instance.ask().json["release"] for instance in (site, green)] == ["blue", "green"]
+    green.host.check_output("systemctl stop %s", green.unit)
+    assert site.ask().status == 200
+
+
+def test_a_start_waits_until_the_application_is_ready(host: Host) -> None:
+    """Any process of the instance may say so: with an app server, it is a worker."""
+    with started(host, "site", "late") as late:
+        assert late.ask().json["release"] == "late"
+
+
+def test_its_log_is_in_the_journal_under_its_name(site: Instance) -> None:
+    words = f"ahoy at {time.time()}"
+    site.attempt(f"print({words!r}, flush=True)")
+    until(lambda: any(words in entry["MESSAGE"] for entry in site.log()), "the line is in the journal")
+    (entry,) = (entry for entry in site.log() if words in entry["MESSAGE"])
+    assert entry["SYSLOG_IDENTIFIER"] == "site"
+
+
+# --- Ends and new starts
+
+
+def test_a_killed_main_process_is_back_within_seconds(green: Instance, host: Host) -> None:
+    """With all that belongs to it: no worker of the old one goes on."""
+    old = green.ask().json
+    host.check_output(f"kill -9 {old['main']}")
+    until(lambda: green.ask().status == 200 and green.ask().json["main"] != old["main"], "another runs", 5)
+    assert host.run(f"kill -0 {old['worker']}").failed
+
+
+def test_an_application_that_ends_without_an_error_is_started_again(green: Instance, host: Host) -> None:
+    old = green.ask().json
+    host.check_output(f"kill -TERM {old['main']}")
+    until(lambda: green.ask().status == 200 and green.ask().json["main"] != old["main"], "another runs", 5)
+
+
+def test_a_stop_lets_a_running_request_end(green: Instance, host: Host) -> None:
+    """SIGTERM comes to the main process alone, which sees to its workers."""
+    with ThreadPoolExecutor() as background:
+        request = background.submit(green.ask, "/work?2")
+        until(lambda: any(e["MESSAGE"] == "working 2" for e in green.log()[-3:]), "the request is being worked on")
+        host.check_output("systemctl stop %s", green.unit)
+        assert request.result().status == 200
+    assert green.show("Result") == "success"
+
+
+def test_a_stop_takes_no_longer_than_it_was_told(host: Host) -> None:
+    with started(host, "other", "stubborn") as stubborn:
+        begin = time.monotonic()
+        host.run("systemctl stop %s", stubborn.unit)
+        assert 3 <= time.monotonic() - begin < 6
+        assert not stubborn.is_active()
+
+
+def test_a_start_takes_no_longer_than_it_was_told(host: Host) -> None:
+    """Also where the application does not heed SIGTERM: nobody waits for a request of it."""
+    never = Instance(host, "other", "never")
+    begin = time.monotonic()
+    try:
+        assert host.run("systemctl start %s", never.unit).failed
+        assert 2 <= time.monotonic() - begin < 2 + 3
+        assert any("start operation timed out" in entry["MESSAGE"] for entry in never.log())
+    finally:
+        host.run("systemctl stop %s", never.unit)
+
+
+def test_a_worker_that_runs_out_of_memory_takes_no_other_with_it(site: Instance) -> None:
+    """What systemd says, as a server for tests may have no limit of memory to run into."""
+    assert site.show("OOMPolicy") == "continue"
+
+
+# --- The sandbox
+
+OPEN = "os.close(os.open({!r}, os.{} | os.O_CREAT, 0o600))"
+
+
+@pytest.mark.parametrize("folder", ["/srv/site/shared", "/run/site", "/tmp", "/var/tmp", "/dev/shm"])
+def test_it_can_write_where_it_has_to(site: Instance, folder: str) -> None:
+    path = f"{folder}/written"
+    assert site.attempt(OPEN.format(path, "O_WRONLY")) == {"value": None}
+    assert site.attempt(f"os.unlink({path!r})") == {"value": None}
+
+
+@pytest.mark.parametrize("folder", ["/srv/site/notes", "/srv/site/releases/blue", "/etc", "/var/lib", "/opt", "/"])
+def test_it_cannot_write_anywhere_else(site: Instance, host: Host, folder: str) -> None:
+    """Also where the modes of files would allow it: for the first of these they do."""
+    assert site.attempt(OPEN.format(f"{folder}/written", "O_WRONLY"))["error"] in {"OSError", "PermissionError"}
+    assert not host.file(f"{folder}/written").exists
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/shadow", "/tmp/secret", "/home/visitor", "/root/.ssh", "/dev/kmsg", "/proc/kmsg"]
+)
+def test_it_cannot_see_what_is_not_its_own(site: Instance, host: Host, path: str) -> None:
+    """Files of root's, other programs' /tmp, homes, the kernel's log."""
+    assert host.run("test -e %s", path).succeeded or path == "/dev/kmsg"
+    outcome = site.attempt(f"os.listdir({path!r}) if os.path.isdir({path!r}) else os.open({path!r}, os.O_RDONLY)")
+    assert outcome.get("error") in {"FileNotFoundError", "PermissionError"}, outcome
+
+
+def test_it_sees_no_processes_of_other_users(site: Instance, host: Host) -> None:
+    seen = set(site.attempt("[os.stat('/proc/' + p).st_uid for p in os.listdir('/proc') if p.isdigit()]")["value"])
+    assert seen == {host.user("site").uid}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "os.chmod('/srv/site/shared/program', 0o4755)",
+        "os.setpriority(os.PRIO_PROCESS, 0, 5)",
+        "os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))",
+        "ctypes.CDLL(None, use_errno=True).personality(0x40000) + 1 or os.kill(1, 0)",
+        "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)",
+        "mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)",
+        "os.listdir('/proc/sys')",
+    ],
+)
+def test_it_cannot_do_what_a_web_application_has_no_need_of(site: Instance, host: Host, expression: str) -> None:
+    """Though its user may."""
+    site.attempt(OPEN.format("/srv/site/shared/program", "O_WRONLY"))
+    assert "error" in site.attempt(expression)
+    program = f"import ctypes, mmap, os, socket\n{expression}"
+    unconfined = host.run("runuser --user site -- python3 -c %s", program)
+    assert unconfined.succeeded, unconfined.stderr
+
+
+def test_it_can_gain_no_privileges(site: Instance) -> None:
+    status = site.attempt("open('/proc/self/status').read()")["value"]
+    facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert int(facts["CapBnd"], 16) == int(facts["CapEff"], 16) == 0
+    assert facts["NoNewPrivs"] == "1"
+    assert facts["Seccomp"] == "2"
+
+
+def test_systemd_finds_it_little_exposed(site: Instance, host: Host) -> None:
+    judgement = host.check_output("systemd-analyze security --no-pager %s", site.unit)
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", judgement)
+    assert found is not None, judgement
+    assert float(found[1]) <= 2.0, judgement
+
+
+def test_systemd_of_this_debian_knows_every_directive(site: Instance, other: Instance, host: Host) -> None:
+    """What it does not know it ignores, with a line in the journal."""
+    for instance in (site, other):
+        told = host.run("systemd-analyze verify %s", instance.unit)
+        assert f"/{instance.unit.partition('@')[0]}@" not in told.stdout + told.stderr
+    journal = host.check_output("journalctl _PID=1 --boot --output=cat --no-pager")
+    assert [line for line in journal.splitlines() if re.search(r"/(site|other)@\.service:\d+:", line)] == []
+
+
+# --- Variables
+
+
+def test_a_directive_can_be_changed(site: Instance, other: Instance) -> None:
+    """The role's own give way, also to null, which leaves one out."""
+    machine_code = "mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()"
+    assert other.attempt(machine_code) == {"value": None}
+    assert "error" in site.attempt("os.stat('/proc/meminfo')")
+    assert "value" in other.attempt("os.stat('/proc/meminfo')")
+    assert other.attempt("open('/tmp/secret').read()")["value"].startswith("words")
+
+
+def test_a_directive_can_be_added(other: Instance) -> None:
+    assert other.attempt("os.getpriority(os.PRIO_PROCESS, 0)") == {"value": 5}
+
+
+def test_a_directive_can_have_several_values(other: Instance) -> None:
+    values = other.attempt("[os.environ.get('GREETING'), os.environ.get('SIGNATURE')]")["value"]
+    assert values == ["ahoy", 'the "crew"']
+
+
+def test_further_folders_can_be_written_to(other: Instance) -> None:
+    assert other.attempt(OPEN.format("/srv/other/notes/written", "O_WRONLY")) == {"value": None}
+
+
+def run(host: Host, site_service: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    """Run the scenario's play again for this server."""
+    return play(SCENARIO / "converge.yml", "--limit", host.backend.host, site_service=site_service)
+
+
+@pytest.mark.once
+def test_a_changed_unit_is_known_at_once_and_leaves_a_running_instance_alone(site: Instance, host: Host) -> None:
+    before = site.ask().json["main"]
+    try:
+        changed = run(host, {"LimitCORE": 4096})
+        assert changed.returncode == 0, said(changed)
+        assert site.show("NeedDaemonReload") == "no"
+        assert site.show("LimitCORE") == "4096"
+        assert site.ask().json["main"] == before
+    finally:
+        run(host, {})
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("name", "value"), [("ProtecHome", "yes"), ("RestartSec", "soon")])
+def test_a_directive_that_systemd_would_ignore_is_refused(site: Instance, host: Host, name: str, value: str) -> None:
+    """A misspelt one would leave an application less guarded, or more, than its reader believes."""
+    result = run(host, {name: value})
+    assert result.returncode != 0
+    assert f"systemd_service: the unit was left as it was, as systemd would ignore {name}={value}:" in said(result)
+    assert site.show("NeedDaemonReload") == "no"
+
+
+# --- The bad night
+
+
+def test_a_crash_is_tried_again_for_ever_at_a_bounded_rate(crash: Instance) -> None:
+    """Systemd gives up after five starts in ten seconds where it is not told otherwise: a site would stay down."""
+    until(lambda: int(crash.show("NRestarts")) >= 6, "it was started six times more")
+    invocations = [e for e in crash.log() if e["MESSAGE"] == "crash starts"]
+    times = [int(entry["__REALTIME_TIMESTAMP"]) / 1e6 for entry in invocations[-6:]]
+    assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= 1
