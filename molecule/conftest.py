@@ -38,6 +38,9 @@ def pytest_runtest_makereport(
     host = getattr(item, "funcargs", {}).get("host")
     if report.failed and host is not None:
         units = getattr(getattr(item, "module", None), "LOG_UNITS", "*")
-        log = host.run(f"journalctl --unit='{units}' --lines=40 --output=short-precise --no-pager").stdout
+        try:
+            log = host.run(f"journalctl --unit='{units}' --lines=40 --output=short-precise --no-pager").stdout
+        except RuntimeError as error:  # the server is not there to ask
+            log = str(error)
         report.sections.append((f"last log lines of {host.backend.host}", log))
     return report

@@ -6,15 +6,12 @@ The requests come from the control machine over HTTP, as a browser's would; SSH 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 import gzip
 import http.client
 import json
-import os
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +19,10 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+import probe
+from probe import DEADLINE_SECONDS, Answer, until
+
 SCENARIO = Path(__file__).parents[1]
-DEADLINE_SECONDS = 20
 GZIP = {"Accept-Encoding": "gzip"}
 
 # As a deploy does it: a new link takes the old one's place with a rename.
@@ -39,21 +38,6 @@ Run = Callable[[str], str]
 Play = Callable[..., Done]
 Stats = Callable[[str], dict[str, Any]]
 State = Callable[[], str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What came back for a request."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def seen(self) -> dict[str, Any]:
-        """What the application says reached it."""
-        assert self.status == 200, self
-        return json.loads(self.body)
 
 
 class Edge:
@@ -97,14 +81,6 @@ class Edge:
             return trial.connect_ex((self.address, port)) == 0
 
 
-def until(holds: Callable[[], object], what: str, seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait for a condition, and fail when it does not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"after {seconds} s it was still not so that {what}"
-        time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def edge(host: Host) -> Edge:
     """The server under test, by its address."""
@@ -144,17 +120,7 @@ def dead_application(run: Run) -> Iterator[None]:
 @pytest.fixture
 def play(host: Host) -> Play:
     """Run the scenario's play again for this server; return how it ended and what it printed."""
-    name = host.backend.host
-
-    def again(*arguments: str, **variables: object) -> Done:
-        playbook = Path(sys.executable).with_name("ansible-playbook")
-        inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
-        command = [playbook, "--inventory", inventory, "--limit", name, *arguments]
-        command += ["--extra-vars", json.dumps(variables), SCENARIO / "converge.yml"]
-        environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    return again
+    return functools.partial(probe.play, SCENARIO / "converge.yml", "--limit", host.backend.host)
 
 
 @pytest.fixture
@@ -176,13 +142,13 @@ def changes(done: Done) -> int:
 @pytest.mark.parametrize("name", ["one.test", "www.one.test", "ONE.test", "one.test:80"])
 def test_a_site_answers_to_each_of_its_names(edge: Edge, name: str) -> None:
     """The names are those of nginx_server_names, in any spelling a client may use."""
-    assert edge.ask("/echo", name).seen["instance"] in {"blue", "green"}
+    assert edge.ask("/echo", name).json["instance"] in {"blue", "green"}
 
 
 @pytest.mark.parametrize("port", [80, 8080])
 def test_the_second_site_gets_its_own_visitors(edge: Edge, port: int) -> None:
     """On the port it shares and on the one it has alone."""
-    assert edge.ask("/echo", "two.test", port=port).seen["instance"] == "red"
+    assert edge.ask("/echo", "two.test", port=port).json["instance"] == "red"
 
 
 @pytest.mark.parametrize("port", [80, 8080])
@@ -293,7 +259,7 @@ def test_hidden_files_are_not_asked_of_the_application_either(edge: Edge) -> Non
     """But .well-known is: clients find settings there."""
     assert edge.ask("/.env").status == 404
     assert edge.ask("/a/.git/HEAD").status == 404
-    assert edge.ask("/.well-known/security.txt").seen["path"] == "/.well-known/security.txt"
+    assert edge.ask("/.well-known/security.txt").json["path"] == "/.well-known/security.txt"
 
 
 @pytest.mark.parametrize(
@@ -317,7 +283,7 @@ def test_no_path_leads_out_of_the_static_folder(edge: Edge, path: str) -> None:
     answer = edge.ask(path)
     assert b"root:" not in answer.body
     assert b"secret" not in answer.body
-    assert answer.status in {400, 404} or "instance" in answer.seen
+    assert answer.status in {400, 404} or "instance" in answer.json
 
 
 # --- Compression
@@ -380,14 +346,14 @@ def test_compression_can_be_switched_off(edge: Edge) -> None:
 def test_the_application_sees_who_asks_and_for_what(edge: Edge) -> None:
     """The host with the client's port, the scheme, and one client address: that of the connection."""
     with contextlib.closing(edge.connect()) as connection:
-        headers = edge.ask("/echo?a=b%20c", "one.test:8123", connection=connection).seen["headers"]
+        headers = edge.ask("/echo?a=b%20c", "one.test:8123", connection=connection).json["headers"]
         assert connection.sock is not None
         mine = connection.sock.getsockname()[0]
     assert headers["host"] == headers["x-forwarded-host"] == ["one.test:8123"]
     assert headers["x-forwarded-for"] == headers["x-real-ip"] == [mine]
     assert headers["x-forwarded-proto"] == ["http"]
     assert headers["x-forwarded-port"] == ["80"]
-    assert edge.ask("/echo?a=b%20c").seen["path"] == "/echo?a=b%20c"
+    assert edge.ask("/echo?a=b%20c").json["path"] == "/echo?a=b%20c"
 
 
 def test_a_client_cannot_pass_itself_off_as_another(edge: Edge) -> None:
@@ -401,7 +367,7 @@ def test_a_client_cannot_pass_itself_off_as_another(edge: Edge) -> None:
         "X-Forwarded-Prefix": "/evil",
         "Forwarded": "for=203.0.113.7;host=evil.test",
     }
-    headers = edge.ask("/echo", headers=lies).seen["headers"]
+    headers = edge.ask("/echo", headers=lies).json["headers"]
     told = json.dumps(headers)
     assert "203.0.113.7" not in told
     assert "evil" not in told
@@ -419,13 +385,13 @@ def test_a_client_cannot_name_another_host_than_the_one_it_reached(edge: Edge) -
 
 def test_the_proxy_header_never_reaches_the_application(edge: Edge) -> None:
     """Programs take it for their own proxy setting (https://httpoxy.org)."""
-    assert "proxy" not in edge.ask("/echo", headers={"Proxy": "http://203.0.113.7"}).seen["headers"]
+    assert "proxy" not in edge.ask("/echo", headers={"Proxy": "http://203.0.113.7"}).json["headers"]
 
 
 def test_a_request_above_the_limit_is_refused(edge: Edge, stats: Stats) -> None:
     """The first site's nginx_client_max_body_size is 1m; one at the limit arrives whole."""
     limit = 1024 * 1024
-    assert edge.ask("/echo", method="POST", body=bytes(limit)).seen["body_bytes"] == limit
+    assert edge.ask("/echo", method="POST", body=bytes(limit)).json["body_bytes"] == limit
     before = [stats(name)["requests"].get("POST /echo") for name in ("blue", "green")]
     # The head alone says it; nginx may close before the rest has been sent.
     head = f"POST /echo HTTP/1.1\r\nHost: one.test\r\nConnection: close\r\nContent-Length: {limit + 1}\r\n\r\n"
@@ -446,7 +412,7 @@ def test_nginx_does_not_tell_its_version(edge: Edge) -> None:
 def test_connections_to_the_application_are_kept(edge: Edge) -> None:
     """One client connection stays with one worker, which uses the connection it has."""
     with contextlib.closing(edge.connect()) as connection:
-        numbers = {edge.ask("/echo", connection=connection).seen["connection"] for _ in range(5)}
+        numbers = {edge.ask("/echo", connection=connection).json["connection"] for _ in range(5)}
     assert len(numbers) == 1
 
 
@@ -473,7 +439,7 @@ def test_a_get_is_sent_again_where_a_kept_connection_proves_dead(edge: Edge) -> 
 def test_a_restart_of_the_application_costs_the_next_visitor_nothing(edge: Edge, run: Run) -> None:
     """Nginx notices that the connections it kept have ended."""
     with contextlib.closing(edge.connect()) as connection:
-        name = edge.ask("/echo", connection=connection).seen["instance"]
+        name = edge.ask("/echo", connection=connection).json["instance"]
         run(f"systemctl restart upstream@{name}")
         run(AWAIT_INSTANCE.format(name=name))
         assert edge.ask("/echo", connection=connection).status == 200
@@ -488,7 +454,7 @@ def test_moving_the_socket_moves_the_traffic_without_a_reload(edge: Edge, run: R
         with contextlib.closing(edge.connect()) as connection:
 
             def moved(connection: http.client.HTTPConnection = connection, name: str = name) -> bool:
-                return bool(edge.ask("/echo", connection=connection).seen["instance"] == name)
+                return bool(edge.ask("/echo", connection=connection).json["instance"] == name)
 
             until(moved, f"{name} answers", 2 + 1)
     assert state() == before
@@ -497,7 +463,7 @@ def test_moving_the_socket_moves_the_traffic_without_a_reload(edge: Edge, run: R
 def test_a_retired_instance_loses_its_connections_in_seconds(edge: Edge, run: Run, stats: Stats) -> None:
     """A deploy waits for that: nginx_upstream_keepalive_time_seconds and -timeout_seconds, 2 each, bound it."""
     with contextlib.ExitStack() as stack:
-        old = edge.ask("/echo").seen["instance"]
+        old = edge.ask("/echo").json["instance"]
         new = {"blue": "green", "green": "blue"}[old]
         for _ in range(8):
             connection = stack.enter_context(contextlib.closing(edge.connect()))
@@ -532,11 +498,13 @@ def test_logs_are_not_for_everybody(run: Run) -> None:
 # --- Changes
 
 
+@pytest.mark.once
 def test_a_second_dry_run_sees_nothing_to_change(play: Play) -> None:
     """With --diff, as one looks before one leaps."""
     assert changes(play("--check", "--diff")) == 0
 
 
+@pytest.mark.once
 def test_a_configuration_that_nginx_refuses_changes_nothing(edge: Edge, play: Play, state: State) -> None:
     """Also where other files of the same change are fine; the reader gets nginx's own words."""
     before = state()
@@ -549,6 +517,7 @@ def test_a_configuration_that_nginx_refuses_changes_nothing(edge: Edge, play: Pl
     assert edge.ask("/echo").status == 200
 
 
+@pytest.mark.once
 def test_a_dry_run_foresees_what_nginx_would_refuse(play: Play) -> None:
     """So that the leap need not be tried."""
     done = play("--check", one_client_max_body_size="16 parsecs")
@@ -556,6 +525,7 @@ def test_a_dry_run_foresees_what_nginx_would_refuse(play: Play) -> None:
     assert "nginx refuses this configuration" in done.stdout
 
 
+@pytest.mark.once
 def test_two_sites_cannot_claim_one_name(edge: Edge, play: Play, state: State) -> None:
     """Nginx only warns of it, and would send all visitors to one of the two."""
     before = state()
@@ -566,6 +536,7 @@ def test_two_sites_cannot_claim_one_name(edge: Edge, play: Play, state: State) -
     assert state() == before
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
 def test_a_port_that_another_program_has_is_refused(address: str, run: Run, play: Play, state: State) -> None:
     """Nginx would test such a configuration as good, and then go on with the old one without a word."""
@@ -581,18 +552,20 @@ def test_a_port_that_another_program_has_is_refused(address: str, run: Run, play
     assert state() == before
 
 
+@pytest.mark.once
 def test_an_address_that_no_site_listens_on_any_more_is_closed(edge: Edge, play: Play) -> None:
     """The second site moves to another port and back; the one left behind is free for others."""
     unknown = "GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n"
     assert changes(play(two_port="8091")) > 0
-    assert edge.ask("/echo", "two.test", port=8091).seen["instance"] == "red"
+    assert edge.ask("/echo", "two.test", port=8091).json["instance"] == "red"
     assert edge.send(unknown, 8091) == b""
     until(lambda: not edge.listens(8080), "8080 is closed")
     assert changes(play()) > 0
-    assert edge.ask("/echo", "two.test", port=8080).seen["instance"] == "red"
+    assert edge.ask("/echo", "two.test", port=8080).json["instance"] == "red"
     until(lambda: not edge.listens(8091), "8091 is closed")
 
 
+@pytest.mark.once
 def test_arguments_that_cannot_work_are_refused_together(play: Play, state: State) -> None:
     """Each by its name, before anything is changed."""
     before = state()
@@ -613,6 +586,7 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
     assert state() == before
 
 
+@pytest.mark.once
 def test_an_argument_of_the_wrong_type_is_refused(play: Play) -> None:
     """By the argument specs."""
     done = play(nginx_upstream_keepalive="many")
@@ -620,6 +594,7 @@ def test_an_argument_of_the_wrong_type_is_refused(play: Play) -> None:
     assert "nginx_upstream_keepalive" in done.stdout
 
 
+@pytest.mark.once
 def test_a_reload_that_was_missed_is_made_good(edge: Edge, run: Run, play: Play, state: State) -> None:
     """A run that was cut after the files were written leaves its mark; the next reloads, and only that one."""
     before = state()
@@ -629,6 +604,7 @@ def test_a_reload_that_was_missed_is_made_good(edge: Edge, run: Run, play: Play,
     assert changes(play()) == 0
 
 
+@pytest.mark.once
 def test_a_broken_file_of_somebody_else_is_never_reloaded(edge: Edge, run: Run, play: Play) -> None:
     """It appears after the role's files were judged; the handlers still look before they reload."""
     workers = run("pgrep nginx")

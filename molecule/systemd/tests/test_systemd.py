@@ -124,6 +124,7 @@ def test_two_releases_run_side_by_side(site: Instance, green: Instance) -> None:
     assert site.ask().status == 200
 
 
+@pytest.mark.once
 def test_a_start_waits_until_the_application_is_ready(host: Host) -> None:
     """Any process of the instance may say so: with an app server, it is a worker."""
     with started(host, "site", "late") as late:
@@ -149,12 +150,14 @@ def test_a_killed_main_process_is_back_within_seconds(green: Instance, host: Hos
     assert host.run(f"kill -0 {old['worker']}").failed
 
 
+@pytest.mark.once
 def test_an_application_that_ends_without_an_error_is_started_again(green: Instance, host: Host) -> None:
     old = green.ask().json
     host.check_output(f"kill -TERM {old['main']}")
     until(lambda: green.ask().status == 200 and green.ask().json["main"] != old["main"], "another runs", 5)
 
 
+@pytest.mark.once
 def test_a_stop_lets_a_running_request_end(green: Instance, host: Host) -> None:
     """SIGTERM comes to the main process alone, which sees to its workers."""
     with ThreadPoolExecutor() as background:
@@ -165,6 +168,7 @@ def test_a_stop_lets_a_running_request_end(green: Instance, host: Host) -> None:
     assert green.show("Result") == "success"
 
 
+@pytest.mark.once
 def test_a_stop_takes_no_longer_than_it_was_told(host: Host) -> None:
     with started(host, "other", "stubborn") as stubborn:
         begin = time.monotonic()
@@ -173,6 +177,7 @@ def test_a_stop_takes_no_longer_than_it_was_told(host: Host) -> None:
         assert not stubborn.is_active()
 
 
+@pytest.mark.once
 def test_a_start_takes_no_longer_than_it_was_told(host: Host) -> None:
     """Also where the application does not heed SIGTERM: nobody waits for a request of it."""
     never = Instance(host, "other", "never")
@@ -185,6 +190,7 @@ def test_a_start_takes_no_longer_than_it_was_told(host: Host) -> None:
         host.run("systemctl stop %s", never.unit)
 
 
+@pytest.mark.once
 def test_a_worker_that_runs_out_of_memory_takes_no_other_with_it(site: Instance) -> None:
     """What systemd says, as a server for tests may have no limit of memory to run into."""
     assert site.show("OOMPolicy") == "continue"
@@ -202,6 +208,7 @@ def test_it_can_write_where_it_has_to(site: Instance, folder: str) -> None:
     assert site.attempt(f"os.unlink({path!r})") == {"value": None}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("folder", ["/srv/site/notes", "/srv/site/releases/blue", "/etc", "/var/lib", "/opt", "/"])
 def test_it_cannot_write_anywhere_else(site: Instance, host: Host, folder: str) -> None:
     """Also where the modes of files would allow it: for the first of these they do."""
@@ -209,6 +216,7 @@ def test_it_cannot_write_anywhere_else(site: Instance, host: Host, folder: str) 
     assert not host.file(f"{folder}/written").exists
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "path", ["/etc/shadow", "/tmp/secret", "/home/visitor", "/root/.ssh", "/dev/kmsg", "/proc/kmsg"]
 )
@@ -219,11 +227,13 @@ def test_it_cannot_see_what_is_not_its_own(site: Instance, host: Host, path: str
     assert outcome.get("error") in {"FileNotFoundError", "PermissionError"}, outcome
 
 
+@pytest.mark.once
 def test_it_sees_no_processes_of_other_users(site: Instance, host: Host) -> None:
     seen = set(site.attempt("[os.stat('/proc/' + p).st_uid for p in os.listdir('/proc') if p.isdigit()]")["value"])
     assert seen == {host.user("site").uid}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "expression",
     [
@@ -245,6 +255,7 @@ def test_it_cannot_do_what_a_web_application_has_no_need_of(site: Instance, host
     assert unconfined.succeeded, unconfined.stderr
 
 
+@pytest.mark.once
 def test_it_can_gain_no_privileges(site: Instance) -> None:
     status = site.attempt("open('/proc/self/status').read()")["value"]
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -253,6 +264,7 @@ def test_it_can_gain_no_privileges(site: Instance) -> None:
     assert facts["Seccomp"] == "2"
 
 
+@pytest.mark.once
 def test_systemd_finds_it_little_exposed(site: Instance, host: Host) -> None:
     judgement = host.check_output("systemd-analyze security --no-pager %s", site.unit)
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", judgement)
@@ -260,6 +272,7 @@ def test_systemd_finds_it_little_exposed(site: Instance, host: Host) -> None:
     assert float(found[1]) <= 2.0, judgement
 
 
+@pytest.mark.once
 def test_systemd_of_this_debian_knows_every_directive(site: Instance, other: Instance, host: Host) -> None:
     """What it does not know it ignores, with a line in the journal."""
     for instance in (site, other):
@@ -272,6 +285,7 @@ def test_systemd_of_this_debian_knows_every_directive(site: Instance, other: Ins
 # --- Variables
 
 
+@pytest.mark.once
 def test_a_directive_can_be_changed(site: Instance, other: Instance) -> None:
     """The role's own give way, also to null, which leaves one out."""
     machine_code = "mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()"
@@ -281,15 +295,18 @@ def test_a_directive_can_be_changed(site: Instance, other: Instance) -> None:
     assert other.attempt("open('/tmp/secret').read()")["value"].startswith("words")
 
 
+@pytest.mark.once
 def test_a_directive_can_be_added(other: Instance) -> None:
     assert other.attempt("os.getpriority(os.PRIO_PROCESS, 0)") == {"value": 5}
 
 
+@pytest.mark.once
 def test_a_directive_can_have_several_values(other: Instance) -> None:
     values = other.attempt("[os.environ.get('GREETING'), os.environ.get('SIGNATURE')]")["value"]
     assert values == ["ahoy", 'the "crew"']
 
 
+@pytest.mark.once
 def test_further_folders_can_be_written_to(other: Instance) -> None:
     assert other.attempt(OPEN.format("/srv/other/notes/written", "O_WRONLY")) == {"value": None}
 
@@ -325,6 +342,7 @@ def test_a_directive_that_systemd_would_ignore_is_refused(site: Instance, host: 
 # --- The bad night
 
 
+@pytest.mark.once
 def test_a_crash_is_tried_again_for_ever_at_a_bounded_rate(crash: Instance) -> None:
     """Systemd gives up after five starts in ten seconds where it is not told otherwise: a site would stay down."""
     until(lambda: int(crash.show("NRestarts")) >= 6, "it was started six times more")
