@@ -19,6 +19,15 @@ def options_of(roles: Path, role: str) -> dict[str, dict[str, Any]]:
     return {name: {key: value for key, value in option.items() if key != "default"} for name, option in options.items()}
 
 
+def not_lists(given: dict[str, Any], options: dict[str, dict[str, Any]]) -> list[str]:
+    """Return a sentence for each string where a list is wanted: Ansible would split it at its commas, roles would not."""
+    return [
+        f"{name}: {value!r} is no list; write it as [{value}]."
+        for name, value in given.items()
+        if options[name].get("type") == "list" and not isinstance(value, list)
+    ]
+
+
 def unknown(names: list[str], known: set[str], prefixes: tuple[str, ...]) -> list[str]:
     """Return a sentence for each variable that bears a role's name but is none of the role's: a typing error."""
     sentences = []
@@ -33,7 +42,7 @@ class ActionModule(ActionBase):
     """See library/validate_variables.py."""
 
     _requires_connection = False
-    _VALID_ARGS = frozenset(("roles", "path"))
+    _VALID_ARGS = frozenset(("roles", "path", "wired"))
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with one line for each variable that is wrong."""
@@ -43,9 +52,16 @@ class ActionModule(ActionBase):
         every_role = sorted(folder.name for folder in roles.iterdir() if (folder / "meta/argument_specs.yml").is_file())
         known = {name for role in every_role for name in options_of(roles, role)}
         problems = unknown(list(variables), known, tuple(f"{role}_" for role in every_role))
+        own = variables["hostvars"].raw_get(variables["inventory_hostname"])
+        problems += [
+            f"{name}: playbooks/wiring.yml gives it its value, from the application's own variables (app_*)."
+            for name in self._task.args.get("wired", [])
+            if name in own
+        ]
         for role in self._task.args["roles"]:
             options = options_of(roles, role)
             given = self._templar.template({name: variables[name] for name in options if name in variables})
+            problems += not_lists(given, options)
             problems += ArgumentSpecValidator(options).validate(given).error_messages
         if problems:
             raise AnsibleActionFail(

@@ -18,6 +18,11 @@ options:
     description: Folder of the roles.
     type: path
     required: true
+  wired:
+    description: Variables whose values the playbooks give, so that an inventory cannot.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full

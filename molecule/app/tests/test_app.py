@@ -142,17 +142,17 @@ class Deploys:
     def __init__(self, host: Host, source: Path) -> None:
         self.host, self.source = host, source
 
-    def run(self, **variables: Any) -> tuple[int, str]:
+    def run(self, *arguments: str, **variables: Any) -> tuple[int, str]:
         """Deploy as playbooks/ would; return the exit code and all that was said."""
-        result = play(
-            SCENARIO / "again.yml",
-            app_name="bare",
-            app_source=str(self.source),
-            app_build_packages=[],
-            app_shared_dirs=["data/notes"],
-            app_health_timeout_seconds=3,
-            **{"app_module": "main:app", **variables},
-        )
+        given: dict[str, Any] = {
+            "app_name": "bare",
+            "app_source": str(self.source),
+            "app_module": "main:app",
+            "app_build_packages": [],
+            "app_shared_dirs": ["data/notes"],
+            "app_health_timeout_seconds": 3,
+        }
+        result = play(SCENARIO / "again.yml", *arguments, **{**given, **variables})
         return result.returncode, said(result)
 
     def write(self, text: str, name: str = "main.py") -> None:
@@ -169,13 +169,19 @@ def index():
 """
 
 
+# The id of the good application's release, once it is known: the same files are the same release.
+GOOD_RELEASE: dict[str, str] = {}
+
+
 @pytest.fixture
 def deploys(host: Host, tmp_path: Path) -> Iterator[Deploys]:
     """Return deploys of a good application; afterwards exactly one instance runs, whatever the test did."""
     result = Deploys(host, tmp_path)
     result.write(GOOD.replace("VERSION", "1"))
-    code, output = result.run()
-    assert code == 0, output
+    if GOOD_RELEASE.get("id") != active(host, "bare"):  # most tests leave it as it was
+        code, output = result.run()
+        assert code == 0, output
+        GOOD_RELEASE["id"] = active(host, "bare")
     yield result
     assert len(host.check_output("systemctl list-units --plain --no-legend 'bare@*'").splitlines()) == 1
 
@@ -215,6 +221,83 @@ def test_a_changed_setting_is_a_new_release(host: Host, deploys: Deploys, variab
     code, output = deploys.run(**variables)
     assert code == 0, output
     assert active(host, "bare") != before
+
+
+@pytest.mark.once
+def test_changed_prestart_commands_are_a_new_release(host: Host, deploys: Deploys) -> None:
+    before = active(host, "bare")
+    code, output = deploys.run(app_prestart=["exit 7"])
+    assert code != 0, output
+    assert active(host, "bare") == before
+    assert record(host, "bare", before)["state"] == "built"
+    code, output = deploys.run(app_prestart=["touch data/notes/migrated"])
+    assert code == 0, output
+    assert host.file("/srv/bare/shared/data/notes/migrated").user == "bare"
+
+
+@pytest.mark.once
+def test_nothing_outside_the_source_is_published(host: Host, deploys: Deploys) -> None:
+    host.check_output("mkdir -p /srv/bare/shared/static/uploads && chown -R bare: /srv/bare/shared/static")
+    host.check_output("ln -sf /etc/shadow /srv/bare/shared/static/uploads/shadow")
+    (deploys.source / "static").mkdir()
+    (deploys.source / "static/passwd").symlink_to("/etc/passwd")
+    (deploys.source / "static/site.css").write_text("b {}")
+    code, output = deploys.run(app_shared_dirs=["data/notes", "static/uploads"])
+    assert code == 0, output
+    assert host.check_output("cd /srv/bare/current/public && find . ! -type d") == "./static/site.css"
+
+
+@pytest.mark.once
+def test_a_shared_folder_cannot_lead_out_of_the_release(host: Host, deploys: Deploys) -> None:
+    host.check_output("mkdir -p /srv/outside/kept && touch /srv/outside/kept/file")
+    (deploys.source / "way").symlink_to("/srv/outside")
+    code, output = deploys.run(app_shared_dirs=["way/kept"])
+    assert code != 0
+    assert "app_shared_dirs: 'way/kept' does not lie below the application's folder" in output
+    assert host.file("/srv/outside/kept/file").exists
+    host.check_output("rm -r /srv/outside")
+
+
+@pytest.mark.once
+def test_an_active_release_that_is_not_well_is_left_running(host: Host, deploys: Deploys) -> None:
+    ill = "import os\n    assert not os.path.exists('data/notes/ill')\n    return"
+    deploys.write(GOOD.replace("VERSION", "1").replace("return", ill))
+    assert deploys.run()[0] == 0
+    release = active(host, "bare")
+    host.check_output("touch /srv/bare/shared/data/notes/ill")
+    code, output = deploys.run()
+    host.check_output("rm /srv/bare/shared/data/notes/ill")
+    assert code != 0
+    assert f"the release {release} has the traffic and is not well: answered 500" in output
+    assert ask(host, "bare")[0] == 200
+
+
+@pytest.mark.once
+def test_an_instance_left_over_by_an_interrupted_deploy_is_stopped(host: Host, deploys: Deploys) -> None:
+    deploys.write(GOOD.replace("VERSION", "2"))
+    assert deploys.run()[0] == 0
+    old = host.check_output("basename $(readlink /srv/bare/previous)")
+    host.check_output("systemctl enable --now bare@%s", old)
+    assert deploys.run()[0] == 0
+    assert host.run("systemctl is-active bare@%s", old).stdout.strip() == "inactive"
+    assert host.run("systemctl is-enabled bare@%s", old).rc != 0
+    assert answer(host, "bare") == {"version": 2}
+
+
+@pytest.mark.once
+def test_a_prestart_command_that_takes_too_long_is_ended_with_all_it_started(host: Host, deploys: Deploys) -> None:
+    command = "(sleep 4; touch data/notes/late) & wait"
+    code, output = deploys.run(app_prestart=[command], app_prestart_timeout_seconds=1)
+    assert code != 0
+    assert "stopped after 1 seconds" in output
+    assert host.run("sleep 4; ls /srv/bare/shared/data/notes/late").rc != 0
+
+
+@pytest.mark.once
+def test_a_dry_run_of_a_first_deploy_does_not_fail(host: Host, deploys: Deploys) -> None:
+    code, output = deploys.run("--check", "--diff", app_name="newcomer")
+    assert code == 0, output
+    assert not host.file("/srv/newcomer").exists
 
 
 def break_import(deploys: Deploys) -> dict:

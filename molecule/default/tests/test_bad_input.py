@@ -37,6 +37,11 @@ def nothing_changes() -> Iterator[None]:
         ({"app_name": "x; rm -rf /"}, 'app_name: "x; rm -rf /" cannot name'),
         ({"app_name": "a" * 32}, "cannot name an application"),
         ({"app_name": "postgres"}, 'app_name: "postgres" cannot name'),
+        ({"app_name": "guestbook\n"}, "cannot name an application"),
+        ({"app_name": "public"}, 'app_name: "public" cannot name'),
+        ({"app_name": "video"}, 'app_name: "video" is taken on default-trixie (video:x:'),
+        ({"app_name": "systemd"}, 'app_name: "systemd" is taken on default-trixie (/run/systemd)'),
+        ({"app_name": "_apt"}, 'app_name: "_apt" cannot name'),
         ({"app_name": 7}, 'app_name: "7" cannot name'),
         (
             {"app_source": ""},
@@ -59,7 +64,19 @@ def nothing_changes() -> Iterator[None]:
             {"app_modul": "main:app"},
             "app_modul: there is no such variable; did you mean app_module?",
         ),
+        ({"app_env": {"A-B": "1"}}, "app_env: A-B cannot name an environment variable"),
+        ({"app_domains": []}, "app_domains: it is empty"),
+        (
+            {"app_domains": "www.example.com"},
+            "app_domains: 'www.example.com' is no list; write it as [www.example.com]",
+        ),
+        ({"app_static_url": "/"}, "app_static_url: / is no folder of the site"),
+        ({"app_static_dir": ".."}, "app_static_dir: .. is no folder below the source"),
+        ({"app_shared_dirs": ["/var/lib/x"]}, "app_shared_dirs: /var/lib/x are no folders below the source"),
+        ({"app_shared_dirs": ["."]}, "app_shared_dirs: . are no folders"),
+        ({"app_shared_dirs": ["a", "a/b"]}, "app_shared_dirs: one of the folders lies in another"),
         ({"nginx_listen": {"port": 80}}, "nginx_listen"),
+        ({"nginx_server_names": ["x.test"]}, "nginx_server_names: playbooks/wiring.yml gives it its value"),
         ({"postgresql_max_connections": "many"}, "postgresql_max_connections"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -69,6 +86,7 @@ def test_a_variable_that_cannot_work_is_named(variables: dict, message: str) -> 
     assert code != 0, output
     assert message in output
     assert "Traceback" not in output
+    assert "PLAY [Provision every host]" not in output, "it was found out only after preflight"
 
 
 @pytest.mark.parametrize("variable", ["app_name", "app_source"])

@@ -211,7 +211,11 @@ def test_files_of_the_previous_release_can_still_be_fetched(edge: Edge) -> None:
     assert edge.ask("/static/only-1.css").status == 200
     assert edge.ask("/static/only-2.css").status == 200
     assert edge.ask("/static/both.css").body == b"/* release 2 */\n"
-    assert edge.ask("/static/none.css").status == 404
+
+
+def test_a_static_url_without_a_file_is_the_application_s(edge: Edge) -> None:
+    """A package of the application may bring static files of its own, which it serves itself."""
+    assert "instance" in edge.ask("/static/none.css").json
 
 
 def test_static_files_may_be_kept_for_an_hour_and_versioned_ones_for_ever(edge: Edge) -> None:
@@ -401,7 +405,7 @@ def test_a_request_above_the_limit_is_refused(edge: Edge, stats: Stats) -> None:
 
 def test_nginx_does_not_tell_its_version(edge: Edge) -> None:
     """Neither in a header nor on its own pages."""
-    answer = edge.ask("/static/none.css")
+    answer = edge.ask("/static/.env")
     assert answer.headers["Server"] == "nginx"
     assert b"nginx/" not in answer.body
 

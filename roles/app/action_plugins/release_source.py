@@ -65,9 +65,14 @@ def folder_entries(folder: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
             listing = git(*where, "ls-files", "-z", "--others", "--exclude-standard", cwd=folder)
     for name in sorted(set(os.fsdecode(listing).split("\0")) - {""}):
         path = folder / name
+        if path.is_dir() and not path.is_symlink() and (path / ".git").exists():  # a submodule
+            for info, content in folder_entries(path):
+                info.name = f"{name.rstrip('/')}/{info.name}"
+                yield info, content
+            continue
         if path.is_symlink():
             yield entry(name, 0, link=str(path.readlink())), b""
-        elif path.is_file():  # git also lists what was deleted, and nested repositories as folders
+        elif path.is_file():  # git also lists what was deleted
             content = path.read_bytes()
             yield entry(name, path.stat().st_mode, len(content)), content
 
@@ -103,6 +108,8 @@ def git_entries(url: str, ref: str, subfolder: str) -> Iterator[tuple[tarfile.Ta
             raise SourceError(f"app_source_path: no folder {subfolder!r} in this commit ({error})") from None
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         for member in sorted(archive.getmembers(), key=lambda member: member.name):
+            if member.name == ".gitmodules":
+                raise SourceError("it has submodules, which only a folder can bring: check it out and name the folder")
             if member.issym():
                 yield entry(member.name, 0, link=member.linkname), b""
             elif member.isfile():
@@ -113,7 +120,10 @@ def git_entries(url: str, ref: str, subfolder: str) -> Iterator[tuple[tarfile.Ta
 
 def entries(source: str, ref: str, subfolder: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
     """Yield the application's files from a folder, or from git where the source is a URL or a ref is asked for."""
+    local = Path(source).expanduser()
     if GIT_URL.match(source) or ref:
+        if local.is_dir():  # git does not run where the play does
+            source = str(local.resolve())
         try:
             yield from git_entries(source, ref, subfolder)
         except SourceError as error:
@@ -122,7 +132,7 @@ def entries(source: str, ref: str, subfolder: str) -> Iterator[tuple[tarfile.Tar
                 "Check the address, that the ref exists and was pushed, and that this machine may read it."
             ) from None
         return
-    folder = Path(source).expanduser() / subfolder
+    folder = local / subfolder
     if not source or not folder.is_dir():
         raise SourceError(
             f"app_source: there is no folder {str(folder) if source else ''!r} on the control machine. "

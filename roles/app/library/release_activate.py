@@ -22,7 +22,8 @@ description:
     C(<run>/app.sock) at it with a rename, so that the edge needs no reload and no connection is dropped.
   - Then waits until no connection to the old instance is left, stops it, and removes old releases.
   - A release that does not start or answer is stopped and marked failed; what was active stays so.
-  - Where the release is active already it is only asked whether it answers, and started anew if it does not.
+  - Where the release is active already it is started if it is not running. If it runs and does not answer in time, the
+    module fails and leaves it running.
 options:
   home: {description: The application's folder., type: path, required: true}
   run: {description: Folder of the sockets; made anew at each boot., type: path, required: true}
@@ -37,7 +38,7 @@ options:
     type: dict
     required: true
     options:
-      start: {description: Start an instance., type: list, elements: str, required: true}
+      start: {description: Start an instance that does not run., type: list, elements: str, required: true}
       stop: {description: Stop an instance gracefully., type: list, elements: str, required: true}
       enable: {description: Start it at boot., type: list, elements: str, required: true}
       disable: {description: Do not start it at boot., type: list, elements: str, required: true}
@@ -46,7 +47,7 @@ options:
   health_host: {description: The Host header of that request., type: str, default: localhost}
   health_timeout: {description: Seconds in which a started instance must answer., type: int, default: 30}
   drain_timeout: {description: Seconds to wait for the old instance's connections to end., type: int, default: 30}
-  keep: {description: "Releases to keep, besides the active and the previous one.", type: int, default: 5}
+  keep: {description: "Releases to keep. The active and the previous one always are.", type: int, default: 5}
 attributes:
   check_mode: {support: full}
 author: Slipway
@@ -149,15 +150,19 @@ class Activation:
 
     def active(self) -> bool:
         """Whether the release is the one the edge talks to."""
-        sock = self.socket(self.release.id)
-        return linked(self.home / "current") == self.release.id and linked(self.run / "app.sock") == sock.name
+        return self.release.active and linked(self.run / "app.sock") == self.socket(self.release.id).name
+
+    def others(self) -> list[str]:
+        """Return the ids of the instances that still have a socket beside the active one."""
+        sockets = {path.stem for path in self.run.glob("*.sock") if not path.is_symlink()}
+        return sorted(sockets - {self.release.id})
 
     def make_run_folder(self, active: str) -> None:
         """Make the sockets' folder now and at each boot, with app.sock leading to the active instance (tmpfiles.d(5))."""
         lines = [f"d {self.run} 0750 {self.params['user']} {self.params['socket_group']} -"]
         if active:
             lines.append(f"L+ {self.run}/app.sock - - - - {active}.sock")
-        path = Path("/etc/tmpfiles.d") / f"{self.params['name']}.conf"
+        path = Path("/etc/tmpfiles.d") / f"slipway-{self.params['name']}.conf"
         replace(
             path,
             "# Made by Slipway (release_activate) at each activation.\n" + "\n".join(lines) + "\n",
@@ -165,39 +170,47 @@ class Activation:
         subprocess.run(["systemd-tmpfiles", "--create", path], check=True, capture_output=True)
 
     def start(self) -> None:
-        """Start the instance and wait until it is healthy. Raises ReleaseError, with nothing left running."""
+        """Start the instance and wait until it is healthy. Raises ReleaseError, with nothing new left running."""
         started = self.tell("start", self.release.id)
         wrong = started.stderr.strip() if started.returncode else self.healthy(self.params["health_timeout"])
         if not wrong:
             return
+        what = f"app_health_path: the release {self.release.id} {{}}: {wrong}. It must answer GET "
+        what += f"{self.params['health_path']} with a status below 500 within {self.params['health_timeout']} s "
+        what += "(app_health_timeout_seconds).{}\nIts last log lines:\n"
         log = last_lines(self.tell("log", self.release.id).stdout)
+        if self.active():
+            raise ReleaseError(what.format("has the traffic and is not well", " It was left as it is.") + log)
         self.tell("stop", self.release.id)
-        reason = (
-            f"app_health_path: the release {self.release.id} did not come up: {wrong}. It was stopped; what was active "
-            f"before still is. It must answer GET {self.params['health_path']} with a status below 500 within "
-            f"{self.params['health_timeout']} s (app_health_timeout_seconds).\nIts last log lines:\n{log}"
+        raise self.release.fail(
+            what.format("did not come up", " It was stopped; what was active before still is.") + log
         )
-        raise ReleaseError(reason) if self.active() else self.release.fail(reason)
 
     def switch(self) -> str:
         """Move the traffic; return the id of the release that had it."""
         old = linked(self.home / "current")
-        self.tell("enable", self.release.id)
+        if self.tell("enable", self.release.id).returncode:
+            self.tell("stop", self.release.id)
+            raise self.release.fail(f"app_instance_commands: {self.release.id} cannot be enabled to start at boot.")
         if old and old != self.release.id:
             link(f"releases/{old}", self.home / "previous")
-            self.tell("disable", old)
+        # First the static files, then the pages that name them.
         link(f"releases/{self.release.id}", self.home / "current")
         link(self.socket(self.release.id).name, self.run / "app.sock")
         self.make_run_folder(self.release.id)
         return old if old != self.release.id else ""
 
-    def retire(self, old: str) -> float:
-        """Wait until nobody talks to the old instance, and stop it; return the seconds waited."""
+    def retire(self) -> float:
+        """Wait until nobody talks to the instances that lost the traffic, and stop them; return the seconds waited."""
         begin = time.monotonic()
-        while connections(self.socket(old)) and time.monotonic() - begin < self.params["drain_timeout"]:
-            time.sleep(POLL_SECONDS)
+        for old in self.others():
+            self.tell("disable", old)
+            while connections(self.socket(old)) and time.monotonic() - begin < self.params["drain_timeout"]:
+                time.sleep(POLL_SECONDS)
         waited = time.monotonic() - begin
-        self.tell("stop", old)
+        for old in self.others():
+            self.tell("stop", old)
+            self.socket(old).unlink(missing_ok=True)  # one that was killed leaves it behind
         return waited
 
     def prune(self) -> None:
@@ -230,20 +243,19 @@ def main() -> None:
         supports_check_mode=True,
     )
     activation = Activation(module.params)
-    sock = activation.socket(module.params["id"])
-    if activation.active() and not ask(sock, module.params["health_path"], module.params["health_host"], 10):
-        module.exit_json(changed=False)
-    if module.check_mode:
-        module.exit_json(changed=True)
+    name, params = module.params["id"], module.params
+    well = activation.active() and not ask(activation.socket(name), params["health_path"], params["health_host"], 10)
+    if module.check_mode or (well and not activation.others()):
+        module.exit_json(changed=not well or bool(activation.others()))
+    old = ""
     try:
-        if activation.active():
-            activation.tell("stop", module.params["id"])  # it runs, perhaps, but does not answer
-        activation.make_run_folder(linked(activation.home / "current"))
-        activation.start()
-        old = activation.switch()
+        if not well:
+            activation.make_run_folder(linked(activation.run / "app.sock").removesuffix(".sock"))
+            activation.start()
+            old = activation.switch()
     except ReleaseError as error:
         module.fail_json(msg=str(error))
-    drained = activation.retire(old) if old else 0.0
+    drained = activation.retire()
     activation.prune()
     module.exit_json(changed=True, previous=old, drain_seconds=round(drained, 1))
 

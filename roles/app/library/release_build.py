@@ -39,6 +39,7 @@ options:
   static_url: {description: The URL path the static files are published under., type: str, default: /static/}
   shared_dirs: {description: "Folders below the source that outlive a release: links into I(home)/shared.", type: list, elements: str, default: []}
   inputs: {description: Further files the release's id is derived from., type: list, elements: path, default: []}
+  prestart: {description: The prestart commands; the release's id is derived from them too., type: list, elements: str, default: []}
 attributes:
   check_mode: {support: full}
 author: Slipway
@@ -61,8 +62,8 @@ prestarted: {description: Whether its prestart commands have run., type: bool, r
 
 BUILD_SECONDS = 1800
 # Part of every id: raised when this module makes something else of the same input.
-FORMAT = 2
-# What compresses well; the same kinds that nginx compresses on the fly (roles/nginx, nginx_gzip_types).
+FORMAT = 4
+# What compresses well; everything else is left to the edge.
 COMPRESSIBLE = {
     ".css",
     ".js",
@@ -102,6 +103,7 @@ def release_id(params: dict[str, Any], python: str) -> str:
         key: params[key]
         for key in (
             "module",
+            "prestart",
             "default_requirements",
             "static_dir",
             "static_url",
@@ -120,7 +122,7 @@ def interpreter(python: str) -> str:
 
 
 def unpack(release: Release, shared_dirs: list[str], user: str) -> None:
-    """Lay out code, bin, env and the links into shared."""
+    """Lay out code, bin, env and the links into shared. Raises ReleaseError."""
     stage = release.home / "next"
     shutil.rmtree(release.path, ignore_errors=True)
     code = release.path / "code"
@@ -137,20 +139,27 @@ def unpack(release: Release, shared_dirs: list[str], user: str) -> None:
         shutil.copy2(stage / name, release.path / name)
         shutil.chown(release.path / name, 0, user)
     for name in shared_dirs:
-        kept = release.home / "shared" / name
-        if not kept.is_dir():
-            kept.mkdir(parents=True)
-            subprocess.run(
-                ["chown", "-R", f"{user}:", release.home / "shared" / Path(name).parts[0]],
-                check=True,
-            )
-        place = code / name
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)
-        place.symlink_to(kept)
+        share(release, name, user)
     subprocess.run(["chown", "-R", "--no-dereference", f"{user}:", release.path / "code"], check=True)
+
+
+def share(release: Release, name: str, user: str) -> None:
+    """Put a link into shared/ in the place of a folder of the source. Raises ReleaseError where it leads elsewhere."""
+    code, kept = release.path / "code", release.home / "shared" / name
+    place = code / name
+    if not place.parent.resolve().is_relative_to(code) or place == code or ".." in place.parts:
+        raise release.fail(
+            f"app_shared_dirs: {name!r} does not lie below the application's folder. Name one that does."
+        )
+    # As the application: it owns shared/, and could have put a link there for root to follow.
+    status, output = run_as(user, ["mkdir", "-p", str(kept)], release.home, dict(os.environ), 60)
+    if status != 0:
+        raise release.fail(f"app_shared_dirs: {kept} cannot be made: {output}")
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.symlink_to(kept)
 
 
 def install_commands(code: Path, uv: str, python: str, default_requirements: list[str]) -> list[list[str]]:
@@ -206,7 +215,11 @@ def build(release: Release, params: dict[str, Any], python: str) -> None:
         "UV_NO_PROGRESS": "1",
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    for command in install_commands(code, params["uv"], python, params["default_requirements"]):
+    try:
+        commands = install_commands(code, params["uv"], python, params["default_requirements"])
+    except tomllib.TOMLDecodeError as error:
+        raise release.fail(f"app_source: its pyproject.toml cannot be read: {error}. Mend it.") from None
+    for command in commands:
         status, output = run_as(user, command, code, environment, BUILD_SECONDS)
         if status != 0:
             raise release.fail(
@@ -233,24 +246,33 @@ def build(release: Release, params: dict[str, Any], python: str) -> None:
 def publish(release: Release, static_dir: str, static_url: str) -> None:
     """Copy the static files to public/, shaped as their URLs, where the edge may read them; add .gz twins.
 
-    A twin is left out where it saves less than a tenth.
+    A twin is left out where it saves less than a tenth. Links out of the source are left out: root reads here, and
+    would show the world whatever the application points it at.
     """
-    source = release.path / "code" / static_dir
+    code = release.path / "code"
+    source = code / static_dir
     public = release.path / "public"
     public.mkdir()
+    public.chmod(0o755)
     if not static_dir or not source.is_dir():
         return
     target = public / static_url.strip("/")
 
-    def unwanted(_folder: str, names: list[str]) -> set[str]:
+    def strays(path: Path) -> bool:
+        return path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(code))
+
+    def unwanted(folder: str, names: list[str]) -> set[str]:
         return {
             name
             for name in names
-            if name.startswith(".") or name == "__pycache__" or Path(name).suffix in NEVER_PUBLISHED
+            if name.startswith(".")
+            or name == "__pycache__"
+            or Path(name).suffix in NEVER_PUBLISHED
+            or strays(Path(folder, name))
         }
 
     shutil.copytree(source, target, ignore=unwanted, dirs_exist_ok=True)
-    for path in [public, *public.rglob("*")]:
+    for path in public.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
         if path.is_file() and path.suffix in COMPRESSIBLE and path.stat().st_size >= COMPRESS_MIN_BYTES:
             content = path.read_bytes()
@@ -265,9 +287,7 @@ def seal(release: Release, user: str) -> None:
     """Hand the release to root: the application may read it, others not even that, but for public/."""
     for name in ("code", ".venv"):
         subprocess.run(["chown", "-R", "--no-dereference", f"root:{user}", release.path / name], check=True)
-        subprocess.run(["chmod", "-R", "go-w", release.path / name], check=True)  # uv leaves a lock for all
-        (release.path / name).chmod(0o750)
-    release.note(state="built", built=round(time.time()))
+        subprocess.run(["chmod", "-R", "g=rX,o=", release.path / name], check=True)
 
 
 def main() -> None:
@@ -284,19 +304,25 @@ def main() -> None:
             "static_url": {"type": "str", "default": "/static/"},
             "shared_dirs": {"type": "list", "elements": "str", "default": []},
             "inputs": {"type": "list", "elements": "path", "default": []},
+            "prestart": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     params = module.params
+    if module.check_mode and not all(Path(name).exists() for name in [f"{params['home']}/next/env", *params["inputs"]]):
+        module.exit_json(changed=True, id="", prestarted=True)  # a dry run of a first deploy: nothing to derive it from
+    os.umask(0o077)  # nothing is for others before it has been given to them
     python = interpreter(params["python"])
     release = Release(params["home"], release_id(params, python))
-    built = release.record.get("state") == "built"
+    # A release that has the traffic is never built again under its visitors, whatever its record says.
+    built = release.record.get("state") == "built" or release.active
     if not built and not module.check_mode:
         try:
             unpack(release, params["shared_dirs"], params["user"])
             build(release, params, python)
-            publish(release, params["static_dir"], params["static_url"])
             seal(release, params["user"])
+            publish(release, params["static_dir"], params["static_url"])
+            release.note(state="built", built=round(time.time()))
         except ReleaseError as error:
             module.fail_json(msg=str(error), id=release.id)
     module.exit_json(changed=not built, id=release.id, prestarted=bool(release.record.get("prestarted")))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ class Release:
         except (FileNotFoundError, json.JSONDecodeError):
             return {}
 
+    @property
+    def active(self) -> bool:
+        """Whether it has the traffic."""
+        return linked(self.home / "current") == self.id
+
     def note(self, **facts: object) -> None:
         """Add facts to the record; a reader, and a crash, sees the old record or the new one."""
         replace(
@@ -46,8 +52,12 @@ class Release:
         )
 
     def fail(self, reason: str) -> ReleaseError:
-        """Mark the release failed and return the error to raise: a failed release is never activated."""
-        self.note(state="failed", reason=reason.splitlines()[0])
+        """Mark the release failed and return the error to raise: a failed release is never activated.
+
+        The one that has the traffic did not fail when it was given it, and stays as it is.
+        """
+        if not self.active:
+            self.note(state="failed", reason=reason.splitlines()[0])
         return ReleaseError(reason)
 
 
@@ -81,24 +91,26 @@ def run_as(user: str, argv: list[str], cwd: Path, environment: dict[str, str], s
     A command that takes longer than `seconds` ends with code 124, as timeout(1) has it.
     """
     account = pwd.getpwnam(user)
-    try:
-        result = subprocess.run(
-            argv,
-            cwd=cwd,
-            env=environment,
-            user=account.pw_uid,
-            group=account.pw_gid,
-            extra_groups=os.getgrouplist(user, account.pw_gid),
-            umask=0o027,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        return 124, (error.stdout or b"").decode(errors="replace") + f"\nstopped after {seconds:.0f} seconds"
-    return result.returncode, result.stdout.decode(errors="replace")
+    with subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=environment,
+        user=account.pw_uid,
+        group=account.pw_gid,
+        extra_groups=os.getgrouplist(user, account.pw_gid),
+        umask=0o027,
+        start_new_session=True,  # so that what it starts can be ended with it
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            return 124, f"{output.decode(errors='replace')}\nstopped after {seconds:.0f} seconds"
+    return process.returncode, output.decode(errors="replace")
 
 
 def last_lines(text: str, count: int = 40) -> str:
