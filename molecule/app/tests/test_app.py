@@ -232,6 +232,7 @@ def test_changed_prestart_commands_are_a_new_release(host: Host, deploys: Deploy
     assert record(host, "bare", before)["state"] == "built"
     code, output = deploys.run(app_prestart=["touch data/notes/migrated"])
     assert code == 0, output
+    assert active(host, "bare") != before
     assert host.file("/srv/bare/shared/data/notes/migrated").user == "bare"
 
 
