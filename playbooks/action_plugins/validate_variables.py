@@ -19,6 +19,18 @@ def options_of(roles: Path, role: str) -> dict[str, dict[str, Any]]:
     return {name: {key: value for key, value in option.items() if key != "default"} for name, option in options.items()}
 
 
+def missing(given: dict[str, Any], options: dict[str, dict[str, Any]]) -> list[str]:
+    """Return a sentence for each variable that has to be set and is not, with the beginning of its description."""
+    sentences = []
+    for name, option in options.items():
+        if option.get("required") and given.get(name) is None:
+            description = option["description"]
+            sentences.append(
+                f"{name}: it is not set. {description if isinstance(description, str) else description[0]}"
+            )
+    return sentences
+
+
 def not_lists(given: dict[str, Any], options: dict[str, dict[str, Any]]) -> list[str]:
     """Return a sentence for each string where a list is wanted: Ansible would split it at its commas, roles would not."""
     return [
@@ -61,8 +73,9 @@ class ActionModule(ActionBase):
         for role in self._task.args["roles"]:
             options = options_of(roles, role)
             given = self._templar.template({name: variables[name] for name in options if name in variables})
-            problems += not_lists(given, options)
-            problems += ArgumentSpecValidator(options).validate(given).error_messages
+            problems += missing(given, options) + not_lists(given, options)
+            optional = {name: {**option, "required": False} for name, option in options.items()}
+            problems += ArgumentSpecValidator(optional).validate(given).error_messages
         if problems:
             raise AnsibleActionFail(
                 "\n".join(problems) + "\nMend it in the inventory's group_vars; what each variable takes stands in "

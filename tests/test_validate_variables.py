@@ -1,0 +1,52 @@
+"""What is said of variables before anything changes."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def plugin() -> ModuleType:
+    """Return the action plugin as a module."""
+    path = ROOT / "playbooks/action_plugins/validate_variables.py"
+    spec = importlib.util.spec_from_file_location("validate_variables", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_variable_that_has_to_be_set_is_named_with_what_it_is(plugin: ModuleType) -> None:
+    options = plugin.options_of(ROOT / "roles", "app")
+    (sentence,) = plugin.missing({"app_name": "guestbook"}, options)
+    assert sentence.startswith("app_source: it is not set. Where the application is; a folder on the control machine")
+
+
+def test_a_typing_error_gets_the_nearest_name(plugin: ModuleType) -> None:
+    known = {"app_module", "app_name", "nginx_gzip"}
+    assert plugin.unknown(["app_modul", "http_proxy", "app_name"], known, ("app_", "nginx_")) == [
+        "app_modul: there is no such variable; did you mean app_module?"
+    ]
+
+
+def test_a_string_is_no_list(plugin: ModuleType) -> None:
+    options = {"app_domains": {"type": "list"}, "app_name": {"type": "str"}}
+    assert plugin.not_lists({"app_domains": "www.example.com", "app_name": "x"}, options) == [
+        "app_domains: 'www.example.com' is no list; write it as [www.example.com]."
+    ]
+    assert plugin.not_lists({"app_domains": ["www.example.com"]}, options) == []
+
+
+def test_every_variable_of_the_wiring_is_some_role_s(plugin: ModuleType) -> None:
+    known = {name for role in (ROOT / "roles").iterdir() for name in plugin.options_of(ROOT / "roles", role.name)}
+    lines = (ROOT / "playbooks/wiring.yml").read_text().splitlines()
+    wired = [line.partition(":")[0] for line in lines if line[:1].isalpha()]
+    assert len(wired) > 10
+    assert set(wired) <= known
