@@ -137,7 +137,7 @@ def test_a_command_can_be_run_as_the_application(host: Host) -> None:
 
 
 class Deploys:
-    """Deploys of the application `bare` from a folder that a test may change."""
+    """Deploys of the application `changing` from a folder that a test may change."""
 
     def __init__(self, host: Host, source: Path) -> None:
         self.host, self.source = host, source
@@ -145,7 +145,7 @@ class Deploys:
     def run(self, *arguments: str, **variables: Any) -> tuple[int, str]:
         """Deploy as playbooks/ would; return the exit code and all that was said."""
         given: dict[str, Any] = {
-            "app_name": "bare",
+            "app_name": "changing",
             "app_source": str(self.source),
             "app_module": "main:app",
             "app_build_packages": [],
@@ -178,37 +178,37 @@ def deploys(host: Host, tmp_path: Path) -> Iterator[Deploys]:
     """Return deploys of a good application; afterwards exactly one instance runs, whatever the test did."""
     result = Deploys(host, tmp_path)
     result.write(GOOD.replace("VERSION", "1"))
-    if GOOD_RELEASE.get("id") != active(host, "bare"):  # most tests leave it as it was
+    if not GOOD_RELEASE or GOOD_RELEASE["id"] != active(host, "changing"):  # most tests leave it as it was
         code, output = result.run()
         assert code == 0, output
-        GOOD_RELEASE["id"] = active(host, "bare")
+        GOOD_RELEASE["id"] = active(host, "changing")
     yield result
-    assert len(host.check_output("systemctl list-units --plain --no-legend 'bare@*'").splitlines()) == 1
+    assert len(host.check_output("systemctl list-units --plain --no-legend 'changing@*'").splitlines()) == 1
 
 
 @pytest.mark.once
 def test_a_new_release_takes_over_and_the_old_one_stops(host: Host, deploys: Deploys) -> None:
-    old = active(host, "bare")
+    old = active(host, "changing")
     deploys.write(GOOD.replace("VERSION", "2"))
     code, output = deploys.run()
     assert code == 0, output
-    assert answer(host, "bare") == {"version": 2}
-    assert host.check_output("basename $(readlink /srv/bare/previous)") == old
-    assert not host.file(f"/run/bare/{old}.sock").exists
-    assert host.run("systemctl is-enabled bare@%s", old).rc != 0
-    assert host.run("systemctl is-enabled bare@%s", active(host, "bare")).rc == 0
+    assert answer(host, "changing") == {"version": 2}
+    assert host.check_output("basename $(readlink /srv/changing/previous)") == old
+    assert not host.file(f"/run/changing/{old}.sock").exists
+    assert host.run("systemctl is-enabled changing@%s", old).rc != 0
+    assert host.run("systemctl is-enabled changing@%s", active(host, "changing")).rc == 0
 
 
 @pytest.mark.once
 def test_the_same_input_is_the_same_release(host: Host, deploys: Deploys) -> None:
     before, pid = (
-        active(host, "bare"),
-        host.check_output("systemctl show -P MainPID bare@%s", active(host, "bare")),
+        active(host, "changing"),
+        host.check_output("systemctl show -P MainPID changing@%s", active(host, "changing")),
     )
     code, output = deploys.run()
     assert (code, "changed=0" in output) == (0, True), output
-    assert active(host, "bare") == before
-    assert host.check_output("systemctl show -P MainPID bare@%s", before) == pid
+    assert active(host, "changing") == before
+    assert host.check_output("systemctl show -P MainPID changing@%s", before) == pid
 
 
 @pytest.mark.once
@@ -217,35 +217,35 @@ def test_the_same_input_is_the_same_release(host: Host, deploys: Deploys) -> Non
     [{"app_env": {"A": "1"}}, {"gunicorn_threads": 3}, {"systemd_service": {"Nice": 5}}],
 )
 def test_a_changed_setting_is_a_new_release(host: Host, deploys: Deploys, variables: dict) -> None:
-    before = active(host, "bare")
+    before = active(host, "changing")
     code, output = deploys.run(**variables)
     assert code == 0, output
-    assert active(host, "bare") != before
+    assert active(host, "changing") != before
 
 
 @pytest.mark.once
 def test_changed_prestart_commands_are_a_new_release(host: Host, deploys: Deploys) -> None:
-    before = active(host, "bare")
+    before = active(host, "changing")
     code, output = deploys.run(app_prestart=["exit 7"])
     assert code != 0, output
-    assert active(host, "bare") == before
-    assert record(host, "bare", before)["state"] == "built"
+    assert active(host, "changing") == before
+    assert record(host, "changing", before)["state"] == "built"
     code, output = deploys.run(app_prestart=["touch data/notes/migrated"])
     assert code == 0, output
-    assert active(host, "bare") != before
-    assert host.file("/srv/bare/shared/data/notes/migrated").user == "bare"
+    assert active(host, "changing") != before
+    assert host.file("/srv/changing/shared/data/notes/migrated").user == "changing"
 
 
 @pytest.mark.once
 def test_nothing_outside_the_source_is_published(host: Host, deploys: Deploys) -> None:
-    host.check_output("mkdir -p /srv/bare/shared/static/uploads && chown -R bare: /srv/bare/shared/static")
-    host.check_output("ln -sf /etc/shadow /srv/bare/shared/static/uploads/shadow")
+    host.check_output("mkdir -p /srv/changing/shared/static/uploads && chown -R changing: /srv/changing/shared/static")
+    host.check_output("ln -sf /etc/shadow /srv/changing/shared/static/uploads/shadow")
     (deploys.source / "static").mkdir()
     (deploys.source / "static/passwd").symlink_to("/etc/passwd")
     (deploys.source / "static/site.css").write_text("b {}")
     code, output = deploys.run(app_shared_dirs=["data/notes", "static/uploads"])
     assert code == 0, output
-    assert host.check_output("cd /srv/bare/current/public && find . ! -type d") == "./static/site.css"
+    assert host.check_output("cd /srv/changing/current/public && find . ! -type d") == "./static/site.css"
 
 
 @pytest.mark.once
@@ -264,25 +264,25 @@ def test_an_active_release_that_is_not_well_is_left_running(host: Host, deploys:
     ill = "import os\n    assert not os.path.exists('data/notes/ill')\n    return"
     deploys.write(GOOD.replace("VERSION", "1").replace("return", ill))
     assert deploys.run()[0] == 0
-    release = active(host, "bare")
-    host.check_output("touch /srv/bare/shared/data/notes/ill")
+    release = active(host, "changing")
+    host.check_output("touch /srv/changing/shared/data/notes/ill")
     code, output = deploys.run()
-    host.check_output("rm /srv/bare/shared/data/notes/ill")
+    host.check_output("rm /srv/changing/shared/data/notes/ill")
     assert code != 0
     assert f"the release {release} has the traffic and is not well: answered 500" in output
-    assert ask(host, "bare")[0] == 200
+    assert ask(host, "changing")[0] == 200
 
 
 @pytest.mark.once
 def test_an_instance_left_over_by_an_interrupted_deploy_is_stopped(host: Host, deploys: Deploys) -> None:
     deploys.write(GOOD.replace("VERSION", "2"))
     assert deploys.run()[0] == 0
-    old = host.check_output("basename $(readlink /srv/bare/previous)")
-    host.check_output("systemctl enable --now bare@%s", old)
+    old = host.check_output("basename $(readlink /srv/changing/previous)")
+    host.check_output("systemctl enable --now changing@%s", old)
     assert deploys.run()[0] == 0
-    assert host.run("systemctl is-active bare@%s", old).stdout.strip() == "inactive"
-    assert host.run("systemctl is-enabled bare@%s", old).rc != 0
-    assert answer(host, "bare") == {"version": 2}
+    assert host.run("systemctl is-active changing@%s", old).stdout.strip() == "inactive"
+    assert host.run("systemctl is-enabled changing@%s", old).rc != 0
+    assert answer(host, "changing") == {"version": 2}
 
 
 @pytest.mark.once
@@ -291,7 +291,7 @@ def test_a_prestart_command_that_takes_too_long_is_ended_with_all_it_started(hos
     code, output = deploys.run(app_prestart=[command], app_prestart_timeout_seconds=1)
     assert code != 0
     assert "stopped after 1 seconds" in output
-    assert host.run("sleep 4; ls /srv/bare/shared/data/notes/late").rc != 0
+    assert host.run("sleep 4; ls /srv/changing/shared/data/notes/late").rc != 0
 
 
 @pytest.mark.once
@@ -351,24 +351,24 @@ def break_health_path(deploys: Deploys) -> dict:
 def test_a_release_that_fails_is_never_let_near_a_visitor(
     host: Host, deploys: Deploys, fault: Callable[[Deploys], dict], variable: str, reason: str
 ) -> None:
-    before, sockets = active(host, "bare"), host.check_output("ls /run/bare")
-    releases = set(host.check_output("ls /srv/bare/releases").split())
+    before, sockets = active(host, "changing"), host.check_output("ls /run/changing")
+    releases = set(host.check_output("ls /srv/changing/releases").split())
     code, output = deploys.run(**fault(deploys))
     assert code != 0, output
     assert variable in output, output
     assert reason in output, output
-    assert answer(host, "bare") == {"version": 1}
-    assert (active(host, "bare"), host.check_output("ls /run/bare")) == (before, sockets)
-    (failed,) = set(host.check_output("ls /srv/bare/releases").split()) - releases
-    assert record(host, "bare", failed)["state"] == "failed"
+    assert answer(host, "changing") == {"version": 1}
+    assert (active(host, "changing"), host.check_output("ls /run/changing")) == (before, sockets)
+    (failed,) = set(host.check_output("ls /srv/changing/releases").split()) - releases
+    assert record(host, "changing", failed)["state"] == "failed"
 
 
 @pytest.mark.once
 def test_an_active_instance_that_died_is_started_by_the_next_deploy(host: Host, deploys: Deploys) -> None:
-    host.check_output("systemctl stop bare@%s", active(host, "bare"))
-    assert ask(host, "bare")[0] == 0
+    host.check_output("systemctl stop changing@%s", active(host, "changing"))
+    assert ask(host, "changing")[0] == 0
     assert deploys.run()[0] == 0
-    assert answer(host, "bare") == {"version": 1}
+    assert answer(host, "changing") == {"version": 1}
 
 
 @pytest.mark.once
@@ -376,9 +376,9 @@ def test_only_so_many_releases_are_kept(host: Host, deploys: Deploys) -> None:
     for version in range(2, 5):
         deploys.write(GOOD.replace("VERSION", str(version)))
         assert deploys.run(app_releases_kept=2)[0] == 0
-    kept = host.check_output("ls /srv/bare/releases").split()
+    kept = host.check_output("ls /srv/changing/releases").split()
     current, previous = (
-        active(host, "bare"),
-        host.check_output("basename $(readlink /srv/bare/previous)"),
+        active(host, "changing"),
+        host.check_output("basename $(readlink /srv/changing/previous)"),
     )
     assert sorted(kept) == sorted([current, previous])
