@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import subprocess
 import tarfile
@@ -11,18 +10,13 @@ from types import ModuleType
 
 import pytest
 
-PLUGIN = Path(__file__).parents[1] / "roles/app/action_plugins/release_source.py"
+from plugin import load
 
 
 @pytest.fixture(scope="module")
 def plugin() -> ModuleType:
     """Return the action plugin as a module."""
-    spec = importlib.util.spec_from_file_location("release_source", PLUGIN)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("roles/app/action_plugins/release_source.py")
 
 
 def git(folder: Path, *arguments: str) -> str:

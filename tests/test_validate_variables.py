@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from plugin import ROOT, load
 
 
 @pytest.fixture(scope="module")
 def plugin() -> ModuleType:
     """Return the action plugin as a module."""
-    path = ROOT / "playbooks/action_plugins/validate_variables.py"
-    spec = importlib.util.spec_from_file_location("validate_variables", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("playbooks/action_plugins/validate_variables.py")
 
 
 def test_a_variable_that_has_to_be_set_is_named_with_what_it_is(plugin: ModuleType) -> None:

@@ -147,7 +147,7 @@ def share(release: Release, name: str, user: str) -> None:
     """Put a link into shared/ in the place of a folder of the source. Raises ReleaseError where it leads elsewhere."""
     code, kept = release.path / "code", release.home / "shared" / name
     place = code / name
-    if not place.parent.resolve().is_relative_to(code) or place == code or ".." in place.parts:
+    if not place.parent.resolve().is_relative_to(code.resolve()) or place == code or ".." in place.parts:
         raise release.fail(
             f"app_shared_dirs: {name!r} does not lie below the application's folder. Name one that does."
         )
@@ -259,7 +259,7 @@ def publish(release: Release, static_dir: str, static_url: str) -> None:
     target = public / static_url.strip("/")
 
     def strays(path: Path) -> bool:
-        return path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(code))
+        return path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(code.resolve()))
 
     def unwanted(folder: str, names: list[str]) -> set[str]:
         return {
