@@ -50,13 +50,17 @@ def keeper() -> int:
 
 
 def processes_inside() -> set[int]:
-    """Processes of our servers: they are in one cgroup of version 2, wherever that is mounted."""
+    """Living processes of our servers: they are in one cgroup of version 2, wherever that is mounted.
+
+    One that was killed together with its parent waits for the machine's own PID 1 to take note of it, which is not ours
+    to hasten.
+    """
     found = set()
     for path in Path("/proc").glob("[0-9]*/cgroup"):
         with contextlib.suppress(OSError):
             if any(line.startswith(f"0::/{NAMES.prefix}/") for line in path.open()):
                 found.add(int(path.parent.name))
-    return found
+    return {pid for pid in found if servers.process_identity(pid)}
 
 
 def processes_naming_us() -> list[str]:
