@@ -77,7 +77,7 @@ def names(packed: bytes) -> list[str]:
 
 
 def test_a_folder_goes_without_what_gitignore_names(plugin: ModuleType, folder: Path) -> None:
-    assert names(plugin.pack(str(folder))) == [
+    assert names(plugin.pack(str(folder)).archive) == [
         ".gitignore",
         "link",
         "main.py",
@@ -87,37 +87,37 @@ def test_a_folder_goes_without_what_gitignore_names(plugin: ModuleType, folder: 
 
 
 def test_a_repository_that_is_a_folder_goes_as_it_is_and_without_git(plugin: ModuleType, repository: Path) -> None:
-    packed = plugin.pack(str(repository))
+    packed = plugin.pack(str(repository)).archive
     assert names(packed) == [".gitignore", "link", "main.py", "static/style.css", "tool.sh"]
     assert content(packed, "main.py") == "app = 3\n"
 
 
 def test_a_deleted_file_stays_behind(plugin: ModuleType, repository: Path) -> None:
     (repository / "tool.sh").unlink()
-    assert "tool.sh" not in names(plugin.pack(str(repository)))
+    assert "tool.sh" not in names(plugin.pack(str(repository)).archive)
 
 
 def test_the_same_files_are_the_same_bytes(plugin: ModuleType, folder: Path) -> None:
-    first = plugin.pack(str(folder))
+    first = plugin.pack(str(folder)).archive
     (folder / "main.py").touch()
     (folder / "tool.sh").chmod(0o700)
-    assert plugin.pack(str(folder)) == first
+    assert plugin.pack(str(folder)).archive == first
 
 
 @pytest.mark.parametrize("change", ["content", "mode", "name"])
 def test_a_change_is_other_bytes(plugin: ModuleType, folder: Path, change: str) -> None:
-    first = plugin.pack(str(folder))
+    first = plugin.pack(str(folder)).archive
     if change == "content":
         (folder / "main.py").write_text("app = 2\n")
     elif change == "mode":
         (folder / "main.py").chmod(0o755)
     else:
         (folder / "main.py").rename(folder / "wsgi.py")
-    assert plugin.pack(str(folder)) != first
+    assert plugin.pack(str(folder)).archive != first
 
 
 def test_the_archive_tells_nothing_of_this_machine(plugin: ModuleType, folder: Path) -> None:
-    with tarfile.open(fileobj=io.BytesIO(plugin.pack(str(folder)))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(plugin.pack(str(folder)).archive)) as archive:
         members = archive.getmembers()
     assert {(member.uid, member.uname, member.mtime) for member in members} == {(0, "", 0)}
     assert {member.name: member.mode for member in members if member.isfile()} == {
@@ -130,25 +130,25 @@ def test_the_archive_tells_nothing_of_this_machine(plugin: ModuleType, folder: P
 
 @pytest.mark.parametrize(("ref", "expected"), [("", "app = 2\n"), ("main", "app = 2\n"), ("v1", "app = 1\n")])
 def test_git_brings_the_ref_that_is_asked_for(plugin: ModuleType, repository: Path, ref: str, expected: str) -> None:
-    assert content(plugin.pack(f"file://{repository}", ref), "main.py") == expected
+    assert content(plugin.pack(f"file://{repository}", ref).archive, "main.py") == expected
 
 
 def test_a_commit_may_be_named_in_full_or_in_short(plugin: ModuleType, repository: Path) -> None:
     commit = git(repository, "rev-parse", "v1")
     for ref in (commit, commit[:8]):
-        assert content(plugin.pack(f"file://{repository}", ref), "main.py") == "app = 1\n"
+        assert content(plugin.pack(f"file://{repository}", ref).archive, "main.py") == "app = 1\n"
 
 
 def test_a_commit_and_the_same_files_in_a_folder_are_one_release(
     plugin: ModuleType, repository: Path, tmp_path: Path
 ) -> None:
     git(repository, "checkout", "--quiet", ".")
-    assert plugin.pack(f"file://{repository}") == plugin.pack(str(repository))
+    assert plugin.pack(f"file://{repository}").archive == plugin.pack(str(repository)).archive
 
 
 def test_a_subfolder_is_the_application(plugin: ModuleType, repository: Path) -> None:
-    assert names(plugin.pack(f"file://{repository}", "", "static")) == ["style.css"]
-    assert names(plugin.pack(str(repository), "", "static")) == ["style.css"]
+    assert names(plugin.pack(f"file://{repository}", "", "static").archive) == ["style.css"]
+    assert names(plugin.pack(str(repository), "", "static").archive) == ["style.css"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ and the release id, which is derived from it, stays the same.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -13,15 +14,19 @@ import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 # scheme://… and the scp form user@host:path (git-fetch(1), GIT URLS).
 GIT_URL = re.compile(r"^((https?|ssh|git|file)://|[\w.-]+@[\w.-]+:)")
+
+
+# Yields the files; returns the commit they are of, empty where there is none.
+Entries = Generator[tuple[tarfile.TarInfo, bytes], None, str]
 
 
 class SourceError(Exception):
@@ -53,10 +58,13 @@ def entry(name: str, mode: int, size: int = 0, link: str = "") -> tarfile.TarInf
     return info
 
 
-def folder_entries(folder: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+def folder_entries(folder: Path) -> Entries:
     """Yield what git would take from a folder: everything but what .gitignore names. It need not be a repository."""
+    commit = ""
     try:
         git("rev-parse", "--is-inside-work-tree", cwd=folder)
+        with contextlib.suppress(SourceError):  # no commit yet
+            commit = git("describe", "--always", "--dirty", "--exclude=*", cwd=folder).decode().strip()
         listing = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=folder)
     except SourceError:
         with tempfile.TemporaryDirectory() as empty:
@@ -75,9 +83,10 @@ def folder_entries(folder: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
         elif path.is_file():  # git also lists what was deleted
             content = path.read_bytes()
             yield entry(name, path.stat().st_mode, len(content)), content
+    return commit
 
 
-def git_entries(url: str, ref: str, subfolder: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+def git_entries(url: str, ref: str, subfolder: str) -> Entries:
     """Yield the files of one commit of a repository, fetched as shallow as the server allows."""
     with tempfile.TemporaryDirectory() as temporary:
         clone = Path(temporary)
@@ -116,33 +125,40 @@ def git_entries(url: str, ref: str, subfolder: str) -> Iterator[tuple[tarfile.Ta
                 stream = archive.extractfile(member)
                 content = stream.read() if stream else b""
                 yield entry(member.name, member.mode, len(content)), content
+    return commit.decode()[:12]
 
 
-def entries(source: str, ref: str, subfolder: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+def entries(source: str, ref: str, subfolder: str) -> Entries:
     """Yield the application's files from a folder, or from git where the source is a URL or a ref is asked for."""
     local = Path(source).expanduser()
     if GIT_URL.match(source) or ref:
         if local.is_dir():  # git does not run where the play does
             source = str(local.resolve())
         try:
-            yield from git_entries(source, ref, subfolder)
+            return (yield from git_entries(source, ref, subfolder))
         except SourceError as error:
             raise SourceError(
                 f"app_source, app_source_ref: git cannot fetch {ref or 'HEAD'!r} from {source!r}: {error}. "
                 "Check the address, that the ref exists and was pushed, and that this machine may read it."
             ) from None
-        return
     folder = local / subfolder
     if not source or not folder.is_dir():
         raise SourceError(
             f"app_source: there is no folder {str(folder) if source else ''!r} on the control machine. "
             "Name an existing folder, or a git URL such as https://host/user/project.git."
         )
-    yield from folder_entries(folder.resolve())
+    return (yield from folder_entries(folder.resolve()))
 
 
-def pack(source: str, ref: str = "", subfolder: str = "") -> bytes:
-    """Return the source as a gzipped tar archive, the same bytes for the same files.
+class Packed(NamedTuple):
+    """An application's source. archive: gzipped tar, the same bytes for the same files. commit: empty where there is none."""
+
+    archive: bytes
+    commit: str
+
+
+def pack(source: str, ref: str = "", subfolder: str = "") -> Packed:
+    """Pack the source.
 
     Raises SourceError where the source does not exist or has no file.
     """
@@ -151,13 +167,17 @@ def pack(source: str, ref: str = "", subfolder: str = "") -> bytes:
         gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as archive,
     ):
-        count = 0
-        for info, content in entries(source, ref, subfolder):
-            archive.addfile(info, io.BytesIO(content))
-            count += 1
-    if not count:
+        files = entries(source, ref, subfolder)
+        try:
+            while True:
+                info, content = next(files)
+                archive.addfile(info, io.BytesIO(content))
+        except StopIteration as end:
+            commit: str = end.value
+        empty = not archive.getmembers()
+    if empty:
         raise SourceError(f"app_source: {source!r} has no files (after .gitignore). Name the application's folder.")
-    return buffer.getvalue()
+    return Packed(buffer.getvalue(), commit)
 
 
 class ActionModule(ActionBase):
@@ -175,10 +195,11 @@ class ActionModule(ActionBase):
             packed = pack(source, ref, path)
         except SourceError as error:
             raise AnsibleActionFail(str(error)) from None
+        said = {"size": len(packed.archive), "version": " ".join(filter(None, [ref, packed.commit])) or source}
         if "dest" not in arguments:
-            return {"changed": False, "size": len(packed)}
+            return {"changed": False, **said}
         with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
-            archive.write(packed)
+            archive.write(packed.archive)
             archive.flush()
             task = self._task.copy()
             task.args = {**arguments, "src": archive.name}
@@ -191,4 +212,4 @@ class ActionModule(ActionBase):
                 templar=self._templar,
                 shared_loader_obj=self._shared_loader_obj,
             )
-            return copy.run(task_vars=task_vars)
+            return {**copy.run(task_vars=task_vars), **said}

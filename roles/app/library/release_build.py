@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.release import Release, ReleaseError, last_lines, run_as
+from ansible.module_utils.deploy import NO_ROOM, Deploy, no_room
+from ansible.module_utils.release import Release, ReleaseError, last_lines, now, replace, run_as
 
 DOCUMENTATION = r"""
 module: release_build
@@ -27,7 +29,8 @@ description:
   - Dependencies come from C(uv.lock), else C(pyproject.toml), else C(requirements.txt), else I(default_requirements).
     What the app server needs (C(next/requirements.txt)) overrides a version that the application asks for.
   - The build runs as I(user); a finished release belongs to root and I(user) may only read it.
-  - Fails, and marks the release failed, where a dependency cannot be installed or the module does not import.
+  - Fails, and marks the release failed, where a dependency cannot be installed or the module does not import; what was
+    built of it is removed again.
 options:
   home: {description: The application's folder., type: path, required: true}
   user: {description: The application's user., type: str, required: true}
@@ -38,8 +41,11 @@ options:
   static_dir: {description: Folder of static files below the source; published where it exists., type: str, default: static}
   static_url: {description: The URL path the static files are published under., type: str, default: /static/}
   shared_dirs: {description: "Folders below the source that outlive a release: links into I(home)/shared.", type: list, elements: str, default: []}
-  inputs: {description: Further files the release's id is derived from., type: list, elements: path, default: []}
   prestart: {description: The prestart commands; the release's id is derived from them too., type: list, elements: str, default: []}
+  migrate: {description: Whether migrations run before the prestart commands; part of the id., type: bool, default: true}
+  force: {description: Build anew what was built of the same input before; the new release has an id of its own., type: bool, default: false}
+  source: {description: "The version of the source, for the record.", type: str}
+  lock: {description: What M(release_lock) returned as C(run)., type: str}
 attributes:
   check_mode: {support: full}
 author: Slipway
@@ -58,11 +64,14 @@ EXAMPLES = r"""
 RETURN = r"""
 id: {description: The release's id., type: str, returned: always}
 prestarted: {description: Whether its prestart commands have run., type: bool, returned: always}
+pending: {description: Whether it was, or in a dry run would be, built., type: bool, returned: always}
+schema: {description: Heads of its Alembic migrations., type: list, elements: str, returned: always}
 """
 
 BUILD_SECONDS = 1800
+FULL = os.strerror(errno.ENOSPC)
 # Part of every id: raised when this module makes something else of the same input.
-FORMAT = 4
+FORMAT = 5
 # What compresses well; everything else is left to the edge.
 COMPRESSIBLE = {
     ".css",
@@ -82,13 +91,24 @@ COMPRESSIBLE = {
 # A smaller file fits one packet anyway.
 COMPRESS_MIN_BYTES = 1024
 NEVER_PUBLISHED = {".py", ".pyc", ".pyo"}
-# Imports the module and looks for the name, as an app server will; a factory is not called.
-IMPORT_CHECK = (
-    "import importlib, sys; sys.path.insert(0, '.');"
-    "name, _, callable_ = sys.argv[1].partition(':');"
-    "module = importlib.import_module(name);"
-    "getattr(module, callable_.partition('(')[0] or 'application')"
-)
+# Imports the module and looks for the name, as an app server will; a factory is not called. Prints the heads of the
+# migrations: Alembic's own folder, or Flask-Migrate's.
+IMPORT_CHECK = """
+import importlib.util, json, os, sys
+sys.path.insert(0, '.')
+name, _, callable_ = sys.argv[1].partition(':')
+getattr(importlib.import_module(name), callable_.partition('(')[0] or 'application')
+heads = []
+if importlib.util.find_spec('alembic'):
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    if os.path.exists('alembic.ini'):
+        heads = ScriptDirectory.from_config(Config('alembic.ini')).get_heads()
+    elif os.path.exists('migrations/alembic.ini'):
+        heads = ScriptDirectory('migrations').get_heads()
+print()
+print(json.dumps(sorted(heads)))
+"""
 
 
 def release_id(params: dict[str, Any], python: str) -> str:
@@ -96,7 +116,7 @@ def release_id(params: dict[str, Any], python: str) -> str:
     digest = hashlib.sha256()
     stage = Path(params["home"]) / "next"
     files = sorted(path for path in stage.rglob("*") if path.is_file())
-    for path in [*files, *(Path(name) for name in params["inputs"])]:
+    for path in files:
         content = path.read_bytes()
         digest.update(f"{path}\0{len(content)}\0".encode() + content)
     facts = {
@@ -104,6 +124,7 @@ def release_id(params: dict[str, Any], python: str) -> str:
         for key in (
             "module",
             "prestart",
+            "migrate",
             "default_requirements",
             "static_dir",
             "static_url",
@@ -195,8 +216,8 @@ def install_commands(code: Path, uv: str, python: str, default_requirements: lis
     return [create, [*install, *default_requirements]]
 
 
-def build(release: Release, params: dict[str, Any], python: str) -> None:
-    """Make the release's virtualenv and check that the module imports. Raises ReleaseError."""
+def build(release: Release, params: dict[str, Any], python: str) -> list[str]:
+    """Make the release's virtualenv and check that the module imports; return its schema. Raises ReleaseError."""
     code, user = release.path / "code", params["user"]
     venv = release.path / ".venv"
     venv.mkdir()
@@ -222,6 +243,8 @@ def build(release: Release, params: dict[str, Any], python: str) -> None:
     for command in commands:
         status, output = run_as(user, command, code, environment, BUILD_SECONDS)
         if status != 0:
+            if FULL in output:
+                raise release.fail(no_room(release.home))
             raise release.fail(
                 "app_source: the dependencies of the application could not be installed. "
                 "Mend the file that names them (a package that must be compiled needs its headers: app_packages).\n"
@@ -241,6 +264,8 @@ def build(release: Release, params: dict[str, Any], python: str) -> None:
             f"app_module: {params['module']!r} does not import. Mend the error below, or name the module and the "
             f"application in it (gunicorn's notation, such as main:app or package:create_app()).\n{last_lines(output)}"
         )
+    schema: list[str] = json.loads(output.splitlines()[-1])
+    return schema
 
 
 def publish(release: Release, static_dir: str, static_url: str) -> None:
@@ -290,6 +315,24 @@ def seal(release: Release, user: str) -> None:
         subprocess.run(["chmod", "-R", "g=rX,o=", release.path / name], check=True)
 
 
+def make(release: Release, params: dict[str, Any], python: str) -> None:
+    """Build the release; of one that fails only the record is left. Raises ReleaseError."""
+    try:
+        unpack(release, params["shared_dirs"], params["user"])
+        schema = build(release, params, python)
+        seal(release, params["user"])
+        publish(release, params["static_dir"], params["static_url"])
+        release.note(state="built", built=now(), schema=schema, source=params["source"])
+    except (ReleaseError, OSError) as error:
+        shutil.rmtree(release.path, ignore_errors=True)
+        release.path.mkdir(parents=True, exist_ok=True)
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = no_room(release.home) if error.errno in NO_ROOM else f"{type(error).__name__}: {error}"
+        release.note(source=params["source"])
+        raise release.fail(reason) from None
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -303,29 +346,39 @@ def main() -> None:
             "static_dir": {"type": "str", "default": "static"},
             "static_url": {"type": "str", "default": "/static/"},
             "shared_dirs": {"type": "list", "elements": "str", "default": []},
-            "inputs": {"type": "list", "elements": "path", "default": []},
             "prestart": {"type": "list", "elements": "str", "default": []},
+            "migrate": {"type": "bool", "default": True},
+            "force": {"type": "bool", "default": False},
+            "source": {"type": "str", "default": ""},
+            "lock": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
     params = module.params
-    if module.check_mode and not all(Path(name).exists() for name in [f"{params['home']}/next/env", *params["inputs"]]):
-        module.exit_json(changed=True, id="", prestarted=True)  # a dry run of a first deploy: nothing to derive it from
+    next_ = Path(params["home"]) / "next"
+    if module.check_mode and not (next_ / "env").exists():
+        module.exit_json(changed=True, pending=True, id="", prestarted=True, schema=[])  # a dry run of a first deploy
     os.umask(0o077)  # nothing is for others before it has been given to them
     python = interpreter(params["python"])
+    if params["force"] and not module.check_mode:
+        # It stays, so that the next deploy of the same input is this release and not the one before.
+        replace(next_ / "forced", params["lock"] + "\n")
     release = Release(params["home"], release_id(params, python))
     # A release that has the traffic is never built again under its visitors, whatever its record says.
     built = release.record.get("state") == "built" or release.active
     if not built and not module.check_mode:
-        try:
-            unpack(release, params["shared_dirs"], params["user"])
-            build(release, params, python)
-            seal(release, params["user"])
-            publish(release, params["static_dir"], params["static_url"])
-            release.note(state="built", built=round(time.time()))
-        except ReleaseError as error:
-            module.fail_json(msg=str(error), id=release.id)
-    module.exit_json(changed=not built, id=release.id, prestarted=bool(release.record.get("prestarted")))
+        deploy = Deploy(params["home"], params["lock"])
+        with deploy.step(module):
+            deploy.note(step="build", id=release.id, source=params["source"])
+            make(release, params, python)
+    record = release.record
+    module.exit_json(
+        changed=not built,
+        pending=not built or params["force"],
+        id=release.id,
+        prestarted=bool(record.get("prestarted")),
+        schema=record.get("schema", []),
+    )
 
 
 if __name__ == "__main__":

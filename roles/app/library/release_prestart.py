@@ -4,21 +4,29 @@
 from __future__ import annotations
 
 import os
+import shlex
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.release import Release, last_lines, run_as
+from ansible.module_utils.deploy import Deploy
+from ansible.module_utils.release import Release, last_lines, now, run_as
 
 DOCUMENTATION = r"""
 module: release_prestart
 short_description: Run migrations and the like in a release before it starts
 description:
-  - Runs each command once, in order, as the application's user, with the release's settings, virtualenv and folder.
+  - Runs, as the application's user, with the release's settings, virtualenv and folder, and once for a release, first the
+    migrations (C(alembic upgrade heads), or C(flask db upgrade) where Flask-Migrate keeps them), then C(prestart.sh) where
+    the application's folder has one, then each command in order.
   - A command that fails marks the release failed, and fails the play with the command's last lines.
 options:
   home: {description: The application's folder., type: path, required: true}
   id: {description: The release's id., type: str, required: true}
   user: {description: The application's user., type: str, required: true}
   commands: {description: Shell commands., type: list, elements: str, default: []}
+  migrate: {description: Whether to run migrations where the release has some., type: bool, default: true}
+  module: {description: "The WSGI callable, which C(flask db upgrade) is told.", type: str, default: "main:app"}
+  lock: {description: What M(release_lock) returned as C(run)., type: str}
   timeout: {description: Seconds that one command may take., type: int, default: 600}
 attributes:
   check_mode: {support: full}
@@ -39,6 +47,34 @@ output: {description: What the commands printed., type: list, elements: str, ret
 """
 
 
+def commands(release: Release, params: dict[str, Any]) -> list[str]:
+    """Return the release's prestart commands."""
+    code = release.path / "code"
+    found = []
+    if params["migrate"] and release.record.get("schema"):
+        flask = f"flask --app {shlex.quote(params['module'])} db upgrade"
+        found.append("alembic upgrade heads" if (code / "alembic.ini").is_file() else flask)
+    if (code / "prestart.sh").is_file():
+        found.append("sh prestart.sh")
+    return [*found, *params["commands"]]
+
+
+def run(release: Release, params: dict[str, Any]) -> list[str]:
+    """Run the commands; return the end of what each printed. Raises ReleaseError at the first that fails."""
+    outputs = []
+    for command in commands(release, params):
+        argv = [str(release.path / "bin/run"), "sh", "-c", command]
+        status, output = run_as(params["user"], argv, release.path / "code", dict(os.environ), params["timeout"])
+        if status != 0:
+            raise release.fail(
+                f"app_prestart: {command!r} ended with code {status}; the release was not activated. "
+                f"Mend what it says below, then deploy again.\n{last_lines(output)}"
+            )
+        outputs.append(last_lines(output))
+    release.note(prestarted=now())
+    return outputs
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -47,29 +83,23 @@ def main() -> None:
             "id": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
             "commands": {"type": "list", "elements": "str", "default": []},
+            "migrate": {"type": "bool", "default": True},
+            "module": {"type": "str", "default": "main:app"},
+            "lock": {"type": "str", "default": ""},
             "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
     )
     params = module.params
     release = Release(params["home"], params["id"])
+    done = bool(release.record.get("prestarted"))
     outputs: list[str] = []
-    if release.record.get("prestarted"):
-        module.exit_json(changed=False, output=outputs)
-    if module.check_mode:
-        module.exit_json(changed=True, output=outputs)
-    for command in params["commands"]:
-        argv = [str(release.path / "bin/run"), "sh", "-c", command]
-        status, output = run_as(params["user"], argv, release.path / "code", dict(os.environ), params["timeout"])
-        if status != 0:
-            error = release.fail(
-                f"app_prestart: {command!r} ended with code {status}; the release was not activated. "
-                f"Mend what it says below, then deploy again.\n{last_lines(output)}"
-            )
-            module.fail_json(msg=str(error))
-        outputs.append(last_lines(output))
-    release.note(prestarted=True)
-    module.exit_json(changed=True, output=outputs)
+    if not done and not module.check_mode:
+        deploy = Deploy(params["home"], params["lock"])
+        with deploy.step(module):
+            deploy.note(step="prestart", id=release.id)
+            outputs = run(release, params)
+    module.exit_json(changed=not done, output=outputs)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 size:
-  description: Bytes of the archive, without I(dest).
+  description: Bytes of the archive.
   type: int
-  returned: without I(dest)
+  returned: always
+version:
+  description: The ref asked for and the commit it is, where there is one; else the source as it was named.
+  type: str
+  returned: always
 """

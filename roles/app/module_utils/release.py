@@ -12,6 +12,7 @@ import os
 import pwd
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,14 @@ class Release:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What is known of the release (state: built, failed; prestarted; built, in seconds since 1970); {} if nothing."""
+        """What is known of the release; {} if nothing.
+
+        state: built or failed, with reason. source, schema (Alembic heads). Times in seconds since 1970: built,
+        prestarted, activated (the last time it was given the traffic). running: its programs were started here.
+        """
         try:
             return json.loads((self.path / "release.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
             return {}
 
     @property
@@ -44,12 +49,14 @@ class Release:
         """Whether it has the traffic."""
         return linked(self.home / "current") == self.id
 
+    @property
+    def good(self) -> bool:
+        """Whether it had the traffic once, and did not fail since."""
+        return self.record.get("state") == "built" and "activated" in self.record
+
     def note(self, **facts: object) -> None:
         """Add facts to the record; a reader, and a crash, sees the old record or the new one."""
-        replace(
-            self.path / "release.json",
-            json.dumps({**self.record, **facts, "id": self.id}, indent=1) + "\n",
-        )
+        replace(self.path / "release.json", json.dumps({**self.record, **facts, "id": self.id}, indent=1) + "\n")
 
     def fail(self, reason: str) -> ReleaseError:
         """Mark the release failed and return the error to raise: a failed release is never activated.
@@ -57,8 +64,33 @@ class Release:
         The one that has the traffic did not fail when it was given it, and stays as it is.
         """
         if not self.active:
-            self.note(state="failed", reason=reason.splitlines()[0])
+            self.note(state="failed", reason=reason.splitlines()[0], failed=now())
         return ReleaseError(reason)
+
+    def instance(self, verb: str) -> subprocess.CompletedProcess[str]:
+        """Tell the process manager what to do with the release's programs (bin/instance says which verbs there are)."""
+        program = [str(self.path / "bin/instance"), verb]
+        return subprocess.run(program, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+def releases(home: str | Path) -> list[Release]:
+    """Return the releases on this host, the latest touched first."""
+    paths = sorted((Path(home) / "releases").iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [Release(home, path.name) for path in paths]
+
+
+def last_good(home: str | Path) -> str:
+    """Return the id of the release to go back to: the previous one, else the last that was good; empty where none is."""
+    active, previous = linked(Path(home) / "current"), linked(Path(home) / "previous")
+    if previous and previous != active and Release(home, previous).good:
+        return previous
+    good = [release for release in releases(home) if release.good and release.id != active]
+    return max(good, key=lambda release: release.record["activated"]).id if good else ""
+
+
+def now() -> int:
+    """Return the time, in whole seconds since 1970."""
+    return round(time.time())
 
 
 def linked(link: Path) -> str:

@@ -1,0 +1,72 @@
+"""Say who deploys, and judge whether the deploy that holds the lock still runs; the lock itself is on the server."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+
+def started(pid: int) -> str:
+    """Return when a process of this machine started, as ps(1) has it; empty where there is none of that number."""
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    done = subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def machine() -> str:
+    """Return what tells this machine from others on which process numbers mean something else."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/etc/machine-id").read_text().strip())
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/self/ns/pid").readlink().name)  # of two containers with one name
+    return " ".join(parts)
+
+
+class ActionModule(ActionBase):
+    """The control machine's half of release_lock."""
+
+    _supports_check_mode = False
+    _requires_connection = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Take the lock, a second time where the first found the lock of a deploy that has ended."""
+        arguments = self._task.args
+        # A task runs in a process of its own; the run is its parent.
+        pid = os.getppid()
+        process = {"machine": machine(), "pid": pid, "started": started(pid)}
+        holder = {
+            "who": getpass.getuser(),
+            "host": socket.gethostname(),
+            "verb": arguments.get("verb", "deploy"),
+            "source": arguments.get("source", ""),
+            **process,
+        }
+        # The same for each host of the run, and for no other run.
+        run = hashlib.sha256(repr(process).encode()).hexdigest()[:12]
+        ask = {"home": arguments["home"], "run": run, "holder": holder, "force": arguments.get("force", False)}
+        result = self._ask(ask, task_vars)
+        if held := result.get("held"):
+            if held.get("machine") != holder["machine"] or started(held["pid"]) == held["started"]:
+                since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(held["since"]))
+                raise AnsibleActionFail(
+                    f"app_lock_break: {held['who']} has been at it from {held['host']} since {since} ({held['verb']}, "
+                    f"step: {held.get('step', 'begin')}). Wait until it has ended. If its machine is gone for good, run "
+                    "this again with -e app_lock_break=true."
+                )
+            result = self._ask({**ask, "instead_of": held["run"]}, task_vars)
+        return result
+
+    def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module("release_lock", module_args=arguments, task_vars=task_vars)
+        return result
