@@ -155,6 +155,12 @@ class Deploys:
         result = play(SCENARIO / "again.yml", *arguments, **{**given, **variables})
         return result.returncode, said(result)
 
+    def roll_back(self, *arguments: str, **variables: Any) -> tuple[int, str]:
+        """Roll back; return the exit code and all that was said."""
+        given = {"app_name": "changing", "app_source": str(self.source), **variables}
+        result = play(SCENARIO / "rollback.yml", *arguments, **given)
+        return result.returncode, said(result)
+
     def write(self, text: str, name: str = "main.py") -> None:
         """Change a file of the application."""
         (self.source / name).write_text(text)
@@ -184,6 +190,7 @@ def deploys(host: Host, tmp_path: Path) -> Iterator[Deploys]:
         GOOD_RELEASE["id"] = active(host, "changing")
     yield result
     assert len(host.check_output("systemctl list-units --plain --no-legend 'changing@*'").splitlines()) == 1
+    assert not host.file("/srv/changing/deploy.lock").exists
 
 
 @pytest.mark.once
@@ -278,7 +285,8 @@ def test_an_instance_left_over_by_an_interrupted_deploy_is_stopped(host: Host, d
     deploys.write(GOOD.replace("VERSION", "2"))
     assert deploys.run()[0] == 0
     old = host.check_output("basename $(readlink /srv/changing/previous)")
-    host.check_output("systemctl enable --now changing@%s", old)
+    host.check_output("/srv/changing/releases/%s/bin/instance start", old)
+    host.check_output("/srv/changing/releases/%s/bin/instance activate", old)
     assert deploys.run()[0] == 0
     assert host.run("systemctl is-active changing@%s", old).stdout.strip() == "inactive"
     assert host.run("systemctl is-enabled changing@%s", old).rc != 0
@@ -299,6 +307,189 @@ def test_a_dry_run_of_a_first_deploy_does_not_fail(host: Host, deploys: Deploys)
     code, output = deploys.run("--check", "--diff", app_name="newcomer")
     assert code == 0, output
     assert not host.file("/srv/newcomer").exists
+
+
+@pytest.mark.once
+def test_workers_and_timers_move_with_the_release(host: Host, deploys: Deploys) -> None:
+    """The old ones get the time they need to finish, and none of them is left."""
+    finish = "trap 'sleep 1; echo finished $APP_RELEASE >> data/notes/work; exit' TERM"
+    work = f"{finish}; while :; do sleep 0.1 & wait; done"
+    programs = {
+        "app_workers": [{"name": "mill", "command": work, "count": 2}, {"name": "one", "command": "exec sleep 1000"}],
+        "app_timers": [{"name": "tick", "command": "echo $APP_RELEASE >> data/notes/ticks", "on_calendar": "*:*:*"}],
+    }
+    assert deploys.run(**programs)[0] == 0
+    first = active(host, "changing")
+    listed = f"systemctl list-units --plain --no-legend --state=active 'changing-*@{first}.*'"
+    units = [line.split()[0] for line in host.check_output(listed).splitlines()]
+    assert units == [
+        f"changing-mill-1@{first}.service",
+        f"changing-mill-2@{first}.service",
+        f"changing-one-1@{first}.service",
+        f"changing-tick@{first}.timer",
+    ]
+    until(lambda: first in host.run("cat /srv/changing/shared/data/notes/ticks").stdout, "the timer's program has run")
+    for unit in units:
+        assert host.run("systemctl is-enabled %s", unit).rc == 0
+    deploys.write(GOOD.replace("VERSION", "2"))
+    assert deploys.run(**programs)[0] == 0
+    work_done = host.file("/srv/changing/shared/data/notes/work").content_string.split()
+    assert work_done == ["finished", first] * 2
+    assert host.run("systemctl list-unit-files --no-legend '*@%s.*'", first).stdout == ""
+    assert len(host.check_output(listed.replace(first, active(host, "changing"))).splitlines()) == 4
+    code, output = deploys.roll_back()
+    assert code == 0, output
+    assert len(host.check_output(listed).splitlines()) == 4
+
+
+@pytest.mark.once
+def test_a_worker_that_dies_is_said_with_its_last_words(host: Host, deploys: Deploys) -> None:
+    workers = [{"name": "frail", "command": "echo 'no broker to talk to'; exit 3"}]
+    code, output = deploys.run(app_workers=workers)
+    assert code != 0
+    assert f"app_workers: changing-frail-1@{active(host, 'changing')}.service" in output
+    assert "no broker to talk to" in output
+    assert answer(host, "changing") == {"version": 1}  # the site itself is well, and stays with the new release
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"app_timers": [{"name": "tick", "command": "true", "on_calendar": "every now and then"}]},
+            "OnCalendar=every",
+        ),
+        (
+            {"app_workers": [{"name": "Mail!", "command": "true"}]},
+            "app_workers, app_timers: Mail! cannot name a program",
+        ),
+        ({"app_before_build": ["/nowhere/hook.yml"]}, "there is no file /nowhere/hook.yml on the control machine"),
+        ({"app_deploy_serial": 0}, "app_deploy_serial: 0 hosts at a time are too few"),
+    ],
+)
+def test_what_cannot_run_is_refused(deploys: Deploys, variables: dict, message: str) -> None:
+    code, output = deploys.run(preflight=True, **variables)
+    assert code != 0
+    assert message in output
+
+
+@pytest.mark.once
+def test_hooks_run_around_a_build_and_an_activation_and_only_then(
+    host: Host, deploys: Deploys, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("hooks")
+    hooks = {}
+    for name in ("app_before_build", "app_after_build", "app_before_activation", "app_after_activation"):
+        path = folder / f"{name}.yml"
+        command = f"echo {name} $(basename $(readlink /srv/changing/current)) >> /run/hooks"
+        path.write_text(json.dumps([{"name": name, "ansible.builtin.shell": command, "changed_when": False}]))
+        hooks[name] = [str(path)]
+    old = active(host, "changing")
+    deploys.write(GOOD.replace("VERSION", "2"))
+    for _ in range(2):  # the second time there is nothing to do
+        code, output = deploys.run(**hooks)
+        assert code == 0, output
+    new = active(host, "changing")
+    expected = [
+        f"app_before_build {old}",
+        f"app_after_build {old}",
+        f"app_before_activation {old}",
+        f"app_after_activation {new}",
+    ]
+    assert host.check_output("cat /run/hooks; rm /run/hooks").splitlines() == expected
+
+
+@pytest.mark.once
+def test_a_prestart_script_of_the_application_s_is_run(host: Host, deploys: Deploys) -> None:
+    deploys.write("echo script for $APP_RELEASE >> data/notes/prestart", "prestart.sh")
+    prestart = "echo command >> data/notes/prestart"
+    assert deploys.run(app_prestart=[prestart])[0] == 0
+    lines = host.file("/srv/changing/shared/data/notes/prestart").content_string.splitlines()
+    assert lines == [f"script for {active(host, 'changing')}", "command"]
+
+
+ALEMBIC = {
+    "alembic.ini": "[alembic]\nscript_location = migrations\n",
+    "requirements.txt": "flask==3.1.3\nalembic==1.16.5\n",
+    "migrations/env.py": "open('data/notes/migrated', 'a').write('by alembic')",
+    "migrations/versions/one.py": "revision = 'abc1'\ndown_revision = None\n",
+}
+
+
+@pytest.mark.once
+def test_migrations_are_found_and_run_and_their_head_is_recorded(host: Host, deploys: Deploys) -> None:
+    (deploys.source / "migrations/versions").mkdir(parents=True)
+    for name, text in ALEMBIC.items():
+        deploys.write(text, name)
+    code, output = deploys.run(app_name="migrating")
+    assert code == 0, output
+    assert record(host, "migrating", active(host, "migrating"))["schema"] == ["abc1"]
+    assert host.file("/srv/migrating/shared/data/notes/migrated").content_string == "by alembic"
+    host.check_output("rm /srv/migrating/shared/data/notes/migrated")
+    assert deploys.run(app_name="migrating", app_migrate=False)[0] == 0
+    assert not host.file("/srv/migrating/shared/data/notes/migrated").exists
+
+
+@pytest.mark.once
+def test_a_release_can_be_built_anew_and_stays(host: Host, deploys: Deploys) -> None:
+    before = active(host, "changing")
+    assert deploys.run(app_release_force=True)[0] == 0
+    forced = active(host, "changing")
+    assert forced != before
+    code, output = deploys.run()
+    assert (code, "changed=0" in output) == (0, True), output
+    assert active(host, "changing") == forced
+    host.check_output("rm /srv/changing/next/forced")
+
+
+@pytest.mark.once
+def test_only_a_good_release_can_be_gone_back_to(host: Host, deploys: Deploys) -> None:
+    good = active(host, "changing")
+    deploys.write(GOOD.replace("VERSION", "1 / 0"))
+    assert deploys.run()[0] != 0
+    releases = host.check_output("ls -t /srv/changing/releases").split()
+    failed = next(name for name in releases if record(host, "changing", name)["state"] == "failed")
+    for wanted, message in [
+        (failed, "was never good: app_health_path"),
+        ("0123456789ab", "there is no release 0123456789ab here"),
+        ("../../etc", "is no release's id"),
+    ]:
+        code, output = deploys.roll_back(app_release=wanted)
+        assert code != 0
+        assert message in output
+    assert active(host, "changing") == good
+
+
+@pytest.mark.once
+def test_a_rollback_brings_the_settings_back(host: Host, deploys: Deploys) -> None:
+    """Those of the application, and those of what runs it."""
+    old = active(host, "changing")
+    assert deploys.run(app_env={"A": "1"}, systemd_service={"Nice": 5})[0] == 0
+    assert host.check_output("systemctl show -P Nice changing@%s", active(host, "changing")) == "5"
+    code, output = deploys.roll_back()
+    assert code == 0, output
+    assert active(host, "changing") == old
+    assert host.check_output("systemctl show -P Nice changing@%s", old) == "0"
+    assert "A=" not in host.file("/srv/changing/current/env").content_string
+
+
+@pytest.mark.once
+def test_what_became_of_each_deploy_is_logged(host: Host, deploys: Deploys) -> None:
+    deploys.write(GOOD.replace("VERSION", "2"))
+    assert deploys.run()[0] == 0
+    deploys.write("raise RuntimeError('no luck at all')")
+    assert deploys.run()[0] != 0
+    assert deploys.roll_back()[0] == 0
+    log = [json.loads(line) for line in host.file("/srv/changing/release.log").content_string.splitlines()[-3:]]
+    assert [(entry["verb"], entry["outcome"]) for entry in log] == [
+        ("deploy", "activated"),
+        ("deploy", "failed"),
+        ("rollback", "activated"),
+    ]
+    assert "app_module" in log[1]["reason"]
+    for entry in log:
+        assert {"time", "id", "source", "who", "host", "seconds"} <= entry.keys()
 
 
 def break_import(deploys: Deploys) -> dict:

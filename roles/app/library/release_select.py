@@ -54,7 +54,9 @@ def select(home: str, wanted: str, force: bool) -> Release:
         why = release.record.get("reason", "it never had the traffic")
         raise ReleaseError(f"app_release: {wanted} was never good: {why} {there_are}")
     # Migrations run before a release is gated: also those of one that failed there have changed the database.
-    migrated = [other.record for other in releases(home) if other.record.get("prestarted") and other.record.get("schema")]
+    migrated = [
+        other.record for other in releases(home) if other.record.get("prestarted") and other.record.get("schema")
+    ]
     latest = max(migrated, key=lambda record: record["prestarted"], default=release.record)
     if latest.get("schema") != release.record.get("schema") and not force:
         raise ReleaseError(

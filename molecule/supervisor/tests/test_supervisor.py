@@ -1,0 +1,205 @@
+"""What the supervisor role promises, asked of its instances.
+
+The application `site` has the role's own settings, `other` those of converge.yml. A release is the program `serve` of
+the scenario `systemd`; its name says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from testinfra.host import Host
+
+from probe import until
+from socket_client import Answer, ask
+
+LOG_UNITS = "supervisor*"
+
+
+class Instance:
+    """One instance of a release."""
+
+    def __init__(self, host: Host, application: str, release: str) -> None:
+        self.host, self.group = host, f"{application}-{release}"
+        self.socket = f"/run/{application}/{release}.sock"
+        self.program = f"/srv/{application}/releases/{release}/bin/instance"
+
+    def ask(self, url: str = "/") -> Answer:
+        """Send a request over its socket."""
+        return ask(self.host, self.socket, url)[0]
+
+    def replaced(self, old: int) -> bool:
+        """Whether another main process than the old one has a worker that answers; an orphan's is PID 1."""
+        answer = self.ask()
+        return answer.status == 200 and answer.json["main"] not in (old, 1)
+
+    def attempt(self, expression: str) -> Any:
+        """Let the application itself evaluate something."""
+        return self.ask(f"/try?{quote(expression)}").json["value"]
+
+    def tell(self, verb: str) -> str:
+        """Run bin/instance."""
+        return str(self.host.check_output("%s %s", self.program, verb))
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each of its programs."""
+        lines = [line.split("\t") for line in self.tell("status").splitlines()]
+        return {line[0].removeprefix(f"{self.group}-"): line[1] for line in lines}
+
+
+@contextlib.contextmanager
+def started(host: Host, application: str, release: str) -> Iterator[Instance]:
+    """Run an instance for a while."""
+    instance = Instance(host, application, release)
+    instance.tell("start")
+    try:
+        until(lambda: instance.ask().status == 200, f"{release} answers")
+        yield instance
+    finally:
+        instance.tell("stop")
+
+
+@pytest.fixture(scope="module")
+def site(host: Host) -> Instance:
+    """The activated instance, with the role's own settings."""
+    instance = Instance(host, "site", "blue")
+    until(lambda: instance.ask().status == 200, "it answers, also after a boot")
+    return instance
+
+
+@pytest.fixture
+def green(site: Instance) -> Iterator[Instance]:
+    """Another release of the same application, for the length of a test."""
+    with started(site.host, "site", "green") as instance:
+        yield instance
+
+
+@pytest.fixture(scope="module")
+def other(host: Host) -> Iterator[Instance]:
+    """An instance with settings of its own."""
+    with started(host, "other", "blue") as instance:
+        yield instance
+
+
+def test_the_active_instance_runs_as_its_own_user_with_its_workers(site: Instance, host: Host) -> None:
+    assert site.ask().json["user"] == host.user("site").uid
+    assert site.states() == {"web": "running", "mill-1": "running", "mill-2": "running"}
+
+
+def test_its_log_has_a_file_for_each_program(site: Instance, host: Host) -> None:
+    words = f"ahoy at {time.time()}"
+    site.attempt(f"print({words!r}, flush=True)")
+    log = host.file("/var/log/supervisor/site-blue-web.log")
+    until(lambda: words in log.content_string, "the line is in the log")
+    assert "mill runs as site" in host.file("/var/log/supervisor/site-blue-mill-2.log").content_string
+    assert "mill runs as site" in site.tell("log")
+
+
+def test_cron_has_the_timers_of_the_active_release(site: Instance, host: Host) -> None:
+    line = "* * * * * site /srv/site/releases/blue/bin/program tick"
+    assert line in host.file("/etc/cron.d/site-blue").content_string
+
+
+def test_a_new_instance_leaves_the_running_one_alone(site: Instance) -> None:
+    before = site.ask().json["main"]
+    with started(site.host, "site", "green") as green:
+        assert green.ask().json["release"] == "green"
+        green.tell("start")  # a second time changes nothing
+    assert site.ask().json["main"] == before
+
+
+def test_a_killed_main_process_is_back_within_seconds(green: Instance, host: Host) -> None:
+    old = green.ask().json["main"]
+    host.check_output(f"kill -9 {old}")
+    until(lambda: green.replaced(old), "another runs", 10)
+
+
+@pytest.mark.once
+def test_an_application_that_ends_without_an_error_is_started_again(green: Instance, host: Host) -> None:
+    old = green.ask().json["main"]
+    time.sleep(1.5)  # by then it counts as started
+    host.check_output(f"kill -TERM {old}")
+    until(lambda: green.replaced(old), "another runs", 10)
+
+
+@pytest.mark.once
+def test_a_stop_lets_a_running_request_end(green: Instance) -> None:
+    with ThreadPoolExecutor() as background:
+        request = background.submit(green.ask, "/work?2")
+        until(lambda: "working 2" in green.tell("log"), "the request is being worked on")
+        green.tell("stop")
+        assert request.result().status == 200
+
+
+@pytest.mark.once
+def test_a_stop_takes_no_longer_than_it_was_told(other: Instance, host: Host) -> None:
+    with started(host, "other", "stubborn") as stubborn:
+        begin = time.monotonic()
+        stubborn.tell("stop")
+        assert time.monotonic() - begin >= 3
+        assert stubborn.ask().status == 0
+
+
+@pytest.mark.once
+def test_workers_get_the_time_they_need_to_finish(site: Instance, host: Host) -> None:
+    host.check_output("rm -f /srv/site/shared/work")
+    with started(host, "site", "green") as green:
+        green.tell("activate")
+        until(lambda: set(green.states().values()) == {"running"}, "all of it runs")
+        green.tell("stop")
+    assert host.file("/srv/site/shared/work").content_string.splitlines() == ["mill finished"] * 2
+    assert host.run("ls /etc/cron.d/site-green /etc/supervisor/conf.d/site-green*").failed
+    assert site.ask().status == 200
+
+
+@pytest.mark.once
+def test_a_crash_is_said_and_tried_again(site: Instance, host: Host) -> None:
+    crash = Instance(host, "site", "crash")
+    try:
+        crash.tell("start")
+        until(lambda: crash.states() == {"web": "failing"}, "it is said to fail")
+        until(lambda: crash.tell("log").count("crash starts") >= 3, "it is tried again")
+    finally:
+        crash.tell("stop")
+
+
+@pytest.mark.once
+def test_logs_are_rotated(other: Instance, host: Host) -> None:
+    other.attempt("[print('x' * 200, flush=True) for _ in range(20)] and None")
+    rotated = host.file("/var/log/supervisor/other-blue-web.log.1")
+    until(lambda: rotated.exists, "there is a rotated log")
+    assert not host.file("/var/log/supervisor/other-blue-web.log.2").exists
+    assert host.file("/var/log/supervisor/other-blue-web.log").size < 2048
+
+
+@pytest.mark.once
+def test_logs_of_releases_that_are_gone_go_too(site: Instance, host: Host) -> None:
+    host.check_output("touch /var/log/supervisor/site-0123456789ab-web.log")
+    site.tell("start")
+    assert not host.file("/var/log/supervisor/site-0123456789ab-web.log").exists
+    assert host.file("/var/log/supervisor/site-blue-web.log").exists
+
+
+@pytest.mark.once
+def test_a_setting_of_supervisor_s_can_be_added(other: Instance) -> None:
+    assert other.attempt("os.environ.get('GREETING')") == "ahoy"
+
+
+@pytest.mark.once
+def test_when_the_last_instance_goes_supervisor_goes_too(site: Instance, other: Instance, host: Host) -> None:
+    for instance in (other, site):
+        instance.tell("stop")
+    try:
+        assert host.run("systemctl is-active supervisor").stdout.strip() == "inactive"
+        assert host.run("systemctl is-enabled supervisor").stdout.strip() == "disabled"
+    finally:
+        for instance in (other, site):
+            instance.tell("start")
+        site.tell("activate")
+    until(lambda: site.ask().status == 200, "it is back")
