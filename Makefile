@@ -8,6 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 APP_VENV := .venv-app
+APP := app
+MODULE := guestbook:create_app()
 SERVERS := $(PYTHON) molecule/shared/servers.py
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # uv trusts whom this machine trusts
@@ -48,6 +50,10 @@ screenshot: demo ## The README's picture, of the demo's page (needs Debian's chr
 bench: host tools ## How long a first run, a second run and a deploy take (root; some minutes)
 	@$(SERVERS) image trixie
 	python tests/bench.py
+
+.PHONY: dev
+dev: app-tools ## The example application on this machine, reloading as you edit (APP=folder MODULE=package:factory for yours)
+	@cd $(APP) && $(if $(filter app,$(APP)),$(CURDIR)/$(APP_VENV)/bin/flask,flask) --app '$(MODULE)' run --debug
 
 # --- checks
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import Release, last_lines, now, run_as
+from ansible.module_utils.release import Release, last_lines, now, replace, run_as
 
 DOCUMENTATION = r"""
 module: release_prestart
@@ -17,7 +20,7 @@ short_description: Run migrations and the like in a release before it starts
 description:
   - Runs, as the application's user, with the release's settings, virtualenv and folder, and once for a release, first the
     migrations (C(alembic upgrade heads), or C(flask db upgrade) where Flask-Migrate keeps them), then C(prestart.sh) where
-    the application's folder has one, then each command in order.
+    the application's folder has one, then each command in order. What C(prestart.sh) exports reaches the application.
   - A command that fails marks the release failed, and fails the play with the command's last lines.
 options:
   home: {description: The application's folder., type: path, required: true}
@@ -43,8 +46,44 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+exported: {description: "Whether C(prestart.sh) exported something; it is in the release's C(env.prestart).", type: bool, returned: always}
 output: {description: What the commands printed., type: list, elements: str, returned: always}
 """
+
+
+# Sourced, so that what it exports can be seen; env(1) prints it beyond doubt, one variable to a zero byte.
+PRESTART_SH = "sh prestart.sh"
+SOURCE_IT = """
+env -0 > "$0/before"
+. ./prestart.sh
+env -0 > "$0/after"
+"""
+NOT_EXPORTED = {"PWD", "OLDPWD", "SHLVL", "_"}
+
+
+def variables(path: Path) -> dict[str, str]:
+    """Return what env -0 wrote."""
+    pairs = (entry.partition("=") for entry in path.read_text().split("\0") if entry)
+    return {name: value for name, _, value in pairs}
+
+
+def source_script(release: Release, user: str, seconds: float) -> tuple[int, str]:
+    """Run prestart.sh and keep what it exported in the release (env.prestart); return its exit code and output."""
+    code = release.path / "code"
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.chown(scratch, user)
+        status, output = run_as(
+            user, [str(release.path / "bin/run"), "sh", "-ec", SOURCE_IT, scratch], code, dict(os.environ), seconds
+        )
+        if status == 0:
+            before, after = (variables(Path(scratch, name)) for name in ("before", "after"))
+            exported = {n: v for n, v in after.items() if before.get(n) != v and n not in NOT_EXPORTED}
+            if exported:
+                path = release.path / "env.prestart"
+                lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(exported.items())]
+                replace(path, "".join(lines), 0o640)
+                shutil.chown(path, 0, user)
+    return status, output
 
 
 def commands(release: Release, params: dict[str, Any]) -> list[str]:
@@ -55,7 +94,7 @@ def commands(release: Release, params: dict[str, Any]) -> list[str]:
         flask = f"flask --app {shlex.quote(params['module'])} db upgrade"
         found.append("alembic upgrade heads" if (code / "alembic.ini").is_file() else flask)
     if (code / "prestart.sh").is_file():
-        found.append("sh prestart.sh")
+        found.append(PRESTART_SH)
     return [*found, *params["commands"]]
 
 
@@ -63,8 +102,11 @@ def run(release: Release, params: dict[str, Any]) -> list[str]:
     """Run the commands; return the end of what each printed. Raises ReleaseError at the first that fails."""
     outputs = []
     for command in commands(release, params):
-        argv = [str(release.path / "bin/run"), "sh", "-c", command]
-        status, output = run_as(params["user"], argv, release.path / "code", dict(os.environ), params["timeout"])
+        if command == PRESTART_SH:
+            status, output = source_script(release, params["user"], params["timeout"])
+        else:
+            argv = [str(release.path / "bin/run"), "sh", "-c", command]
+            status, output = run_as(params["user"], argv, release.path / "code", dict(os.environ), params["timeout"])
         if status != 0:
             raise release.fail(
                 f"app_prestart: {command!r} ended with code {status}; the release was not activated. "
@@ -99,7 +141,7 @@ def main() -> None:
         with deploy.step(module):
             deploy.note(step="prestart", id=release.id)
             outputs = run(release, params)
-    module.exit_json(changed=not done, output=outputs)
+    module.exit_json(changed=not done, output=outputs, exported=(release.path / "env.prestart").exists())
 
 
 if __name__ == "__main__":
