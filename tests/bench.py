@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Measure what the README promises, on throwaway servers: how long a first run, a second run and a deploy take.
+"""Measure what the README promises, on throwaway servers: how long a first run, a second run, a deploy and a
+rollback take.
 
     bench.py [ROUNDS]      3 unless told otherwise
 
@@ -40,7 +41,7 @@ def site(source: Path, playbook: str = "site.yml") -> str:
     variables = {name: value for name, value in known.items() if name.startswith("ansible_")}
     inventory = ["--inventory", "inventories/demo", "--limit", "demo"]
     extra = json.dumps({**variables, "app_source": str(source)})
-    return run(str(ROOT / ".venv/bin/ansible-playbook"), *inventory, playbook, "--extra-vars", extra)
+    return run(str(ROOT / ".venv/bin/ansible-playbook"), "-v", *inventory, playbook, "--extra-vars", extra)
 
 
 def first_page() -> None:
@@ -61,6 +62,8 @@ def main() -> None:
             said = step()  # type: ignore[operator]
             if said and (recap := re.search(r"ok=(\d+) +changed=(\d+)", said)):
                 tasks[name] = f"{recap[1]} tasks, {recap[2]} changed"
+                if drain := re.search(r"drain_seconds: ([\d.]+)", said):
+                    tasks[name] += f", drain {drain[1]} s"
         figures[name].append(time.monotonic() - began)
         print(f"{name}: {figures[name][-1]:.1f} s ({tasks.get(name, '')})", flush=True)
 
@@ -76,7 +79,11 @@ def main() -> None:
             measure("unchanged deploy", lambda: site(source, "playbooks/deploy.yml"))
             with (source / "guestbook/__init__.py").open("a") as module:
                 module.write(f"\n# round {round_}\n")
+            first_page()
             measure("deploy of changed code", lambda: site(source, "playbooks/deploy.yml"))
+            # As where visitors are about: nginx has idle connections to the old instance.
+            first_page()
+            measure("rollback", lambda: site(source, "playbooks/rollback.yml"))
             run(*SERVERS, "down", SERVER)
 
     print("\n| what | median | all |\n| --- | --- | --- |")

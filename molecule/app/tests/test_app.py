@@ -318,6 +318,7 @@ def test_workers_and_timers_move_with_the_release(host: Host, deploys: Deploys) 
         "app_workers": [{"name": "mill", "command": work, "count": 2}, {"name": "one", "command": "exec sleep 1000"}],
         "app_timers": [{"name": "tick", "command": "echo $APP_RELEASE >> data/notes/ticks", "on_calendar": "*:*:*"}],
     }
+    host.check_output("rm -f /srv/changing/shared/data/notes/*")
     assert deploys.run(**programs)[0] == 0
     first = active(host, "changing")
     listed = f"systemctl list-units --plain --no-legend --state=active 'changing-*@{first}.*'"
