@@ -108,7 +108,8 @@ def test_several_hosts_can_be_switched_at_a_time(source: Source) -> None:
 def test_prestart_commands_run_on_one_host_alone(source: Source) -> None:
     """What prestart.sh exports there reaches the application on both."""
     (source.folder / "prestart.sh").write_text("export MADE_ON=$(hostname)\n")
-    source.write("Prestarted.", "import os; assert os.environ['MADE_ON'] == 'pair-trixie'")
+    check = "import os\n@app.before_request\ndef check():\n    assert os.environ['MADE_ON'] == 'pair-trixie'"
+    source.write("Prestarted.", check)
     code, output, _ = source.deploy(app_prestart=["touch /srv/pair/shared/prestarted"])
     assert code == 0, output
     assert {site.ask("/").body for site in BOTH} == {b"Prestarted."}
