@@ -58,8 +58,8 @@ def activate(traffic: Traffic, release: Release, params: dict[str, Any]) -> tupl
             f"app_workers, app_timers: {release.id} cannot be made to run for good; what was active before still is.\n"
             f"{last_lines(started.stderr)}\n{last_lines(release.instance('log').stdout)}"
         )
+    release.note(activated=now())  # first, so that no release has had the traffic and is not known to be good
     old = traffic.give(release)
-    release.note(activated=now())
     waited = traffic.retire(traffic.others(release.id), params["drain_timeout"])
     dead = [line.split("\t")[0] for line in release.instance("status").stdout.splitlines() if "\tfailing\t" in line]
     if dead:

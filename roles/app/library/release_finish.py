@@ -47,9 +47,10 @@ RETURN = r"""
 
 def finish(traffic: Traffic, keep: int, drain_timeout: int) -> None:
     """Stop what should not run, and remove the oldest releases."""
-    active = linked(traffic.home / "current")
-    traffic.retire(traffic.others(active), drain_timeout)
-    safe = {active, linked(traffic.home / "previous"), last_good(traffic.home)}
+    # Two where a switch was cut off in the middle: the static files are one's, the pages still the other's.
+    active = {linked(traffic.home / "current"), traffic.answering}
+    traffic.retire(traffic.others(*active), drain_timeout)
+    safe = {*active, linked(traffic.home / "previous"), last_good(traffic.home)}
     for release in releases(traffic.home)[keep:]:
         if release.id not in safe:
             shutil.rmtree(release.path)

@@ -66,10 +66,15 @@ class Traffic:
         return self.run / f"{release_id}.sock"
 
     @property
+    def answering(self) -> str:
+        """The id of the release whose instance the edge connects to; empty where there is none."""
+        return linked(self.run / "app.sock").removesuffix(".sock")
+
+    @property
     def active(self) -> str:
-        """The id of the release that has the traffic; empty where none has."""
+        """The id of the release that has the traffic; empty where none has, or a switch was cut off in the middle."""
         current = linked(self.home / "current")
-        return current if linked(self.run / "app.sock") == f"{current}.sock" else ""
+        return current if self.answering == current else ""
 
     def others(self, *wanted: str) -> list[Release]:
         """Return the releases that run here beside those that should."""
