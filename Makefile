@@ -65,6 +65,10 @@ test: host tools app-tools ## Everything: linters, fast tests, every scenario (r
 test-fast: tools app-tools ## The tests that need no server
 	@python tests/suite.py fast
 
+.PHONY: test-lifecycle
+test-lifecycle: host tools app-tools ## The life of releases, with visitors there all the time (root)
+	@python tests/suite.py lifecycle
+
 .PHONY: lint
 lint: tools app-tools ## The linters
 	@python tests/suite.py lint

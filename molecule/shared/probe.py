@@ -68,13 +68,8 @@ def until(holds: Callable[[], object], what: str, seconds: float = DEADLINE_SECO
         time.sleep(0.1)
 
 
-def play(
-    playbook: Path, *arguments: str, inventory: Path | None = None, **variables: object
-) -> subprocess.CompletedProcess[str]:
-    """Run a playbook as a user would, against the scenario's servers or an inventory's; variables go in as JSON.
-
-    Output and exit code are the caller's to judge.
-    """
+def playbook_command(playbook: Path, *arguments: str, inventory: Path | None = None, **variables: object) -> list[str]:
+    """Return how a user runs a playbook, against the scenario's servers or an inventory's; variables go in as JSON."""
     inventory = inventory or Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
     argv = [
         str(Path(sys.executable).with_name("ansible-playbook")),
@@ -83,8 +78,20 @@ def play(
     ]
     if variables:
         argv += ["--extra-vars", json.dumps(variables)]
-    environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
-    return subprocess.run([*argv, *arguments], env=environment, capture_output=True, text=True, check=False)
+    return [*argv, *arguments]
+
+
+def playbook_environment() -> dict[str, str]:
+    """Return the environment of a playbook whose output is read as it comes, by a program."""
+    return {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def play(
+    playbook: Path, *arguments: str, inventory: Path | None = None, **variables: object
+) -> subprocess.CompletedProcess[str]:
+    """Run a playbook to its end; output and exit code are the caller's to judge."""
+    argv = playbook_command(playbook, *arguments, inventory=inventory, **variables)
+    return subprocess.run(argv, env=playbook_environment(), capture_output=True, text=True, check=False)
 
 
 def said(result: subprocess.CompletedProcess[str]) -> str:
