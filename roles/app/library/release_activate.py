@@ -56,7 +56,7 @@ def activate(traffic: Traffic, release: Release, params: dict[str, Any]) -> tupl
     if started.returncode:
         raise release.fail(
             f"app_workers, app_timers: {release.id} cannot be made to run for good; what was active before still is.\n"
-            f"{last_lines(started.stderr)}\n{last_lines(release.instance('log').stdout)}"
+            f"{last_lines(started.stderr)}\n{release.log}"
         )
     release.note(activated=now())  # first, so that no release has had the traffic and is not known to be good
     old = traffic.give(release)
@@ -65,7 +65,7 @@ def activate(traffic: Traffic, release: Release, params: dict[str, Any]) -> tupl
     if dead:
         raise ReleaseError(
             f"app_workers: {', '.join(dead)} of the release {release.id} died after the start. The release has the traffic "
-            f"and keeps it. Mend the command and deploy, or roll back.\n{last_lines(release.instance('log').stdout)}"
+            f"and keeps it. Mend the command and deploy, or roll back.\n{release.log}"
         )
     return old, waited
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import Release, ReleaseError, last_lines
+from ansible.module_utils.release import Release, ReleaseError
 from ansible.module_utils.traffic import POLL_SECONDS, Traffic, ask
 
 DOCUMENTATION = r"""
@@ -83,7 +83,7 @@ def start(traffic: Traffic, release: Release, params: dict[str, Any]) -> None:
     what = f"app_health_path: the release {release.id} {{}}: {wrong}. It must answer GET "
     what += f"{params['health_path']} with a status below 500 within {params['health_timeout']} s "
     what += "(app_health_timeout_seconds).{}\nIts last log lines:\n"
-    log = last_lines(release.instance("log").stdout)
+    log = release.log
     if active == release.id:
         raise ReleaseError(what.format("has the traffic and is not well", " It was left as it is.") + log)
     traffic.stop(release)

@@ -16,6 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+# Of gunicorn alone the end can be 60 lines of its own traceback, below the application's in each of its workers.
+LOG_LINES = 100
+
 
 class ReleaseError(Exception):
     """A step of a release failed; the message is for the person who deploys."""
@@ -71,6 +74,11 @@ class Release:
         """Tell the process manager what to do with the release's programs (bin/instance says which verbs there are)."""
         program = [str(self.path / "bin/instance"), verb]
         return subprocess.run(program, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    @property
+    def log(self) -> str:
+        """The end of what its programs logged."""
+        return last_lines(self.instance("log").stdout, LOG_LINES)
 
 
 def releases(home: str | Path) -> list[Release]:
