@@ -31,7 +31,7 @@ BIN = ROOT / ".venv/bin"
 LOGS = ROOT / ".cache/suite"
 SERVERS = [sys.executable, str(ROOT / "molecule/shared/servers.py")]
 # Far above what any takes: a check that hangs is ended, and the others still run.
-TIMEOUT_SECONDS = 1200
+TIMEOUT_SECONDS = 2400
 LINES_SHOWN_OF_A_FAILURE = 120
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # `INFO     [nginx > converge] Executed: Successful`

@@ -21,7 +21,7 @@ PAUSE_SECONDS = 0.2  # after each answer: a test machine's cores have deploys to
 PATIENCE_SECONDS = 20
 NAME = "A visitor"
 # Nothing goes on for ever: far above what any journey takes.
-MOST_SECONDS = 1800
+MOST_SECONDS = 2400
 MOST_ROUNDS = 10_000
 RELEASE = re.compile(rb"Served by release <code>([0-9a-f]{12})</code>")
 STYLE = re.compile(rb'<link rel="stylesheet" href="([^"]+)">')
