@@ -252,3 +252,9 @@ def test_a_deploy_under_load_loses_no_request(tmp_path: Path) -> None:
 def test_every_service_of_the_server_is_well(server: str) -> None:
     failed = administrator(server).check_output("systemctl list-units --failed --plain --no-legend")
     assert failed == ""
+
+
+def test_an_environment_s_template_extends_the_role_s() -> None:
+    """environments/hello/templates/ bounds the request line; the rest of the configuration is the role's."""
+    assert HELLO.ask("/?" + 900 * "x").status == 200
+    assert HELLO.ask("/?" + 1100 * "x").status == 400
