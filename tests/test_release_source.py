@@ -173,3 +173,20 @@ def test_a_source_that_cannot_be_had_is_said_plainly(
     (repository / "static/empty").mkdir()
     with pytest.raises(plugin.SourceError, match=message.replace("(", r"\(")):
         plugin.pack(source.format(repository=repository), ref, path)
+
+
+def test_a_password_in_the_address_is_not_shown(plugin: ModuleType) -> None:
+    """What cannot be fetched is said by its address, and the screen of a deploy is often somebody else's log."""
+    with pytest.raises(plugin.SourceError) as refused:
+        plugin.pack("file://ada:s3cr3t@/no/such/repository.git")
+    assert "s3cr3t" not in str(refused.value)
+    assert "/no/such/repository.git" in str(refused.value)
+
+
+def test_a_password_in_the_address_is_not_kept_on_the_server() -> None:
+    """The lock and the log of deploys name the source; others may read the one, and a backup holds the other."""
+    lock = load("roles/app/action_plugins/release_lock.py")
+    assert lock.without_password("https://ada:s3cr3t@git.test/me/book.git") == "https://git.test/me/book.git"
+    assert lock.without_password("https://git.test/@me/book.git") == "https://git.test/@me/book.git"
+    assert lock.without_password("git@git.test:me/book.git") == "git@git.test:me/book.git"
+    assert lock.without_password("v1.2") == "v1.2"

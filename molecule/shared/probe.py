@@ -143,3 +143,8 @@ class Site:
         """Run the main job once more; return exit code and output."""
         result = play(ROOT / "site.yml", *arguments, inventory=environment or self.environment, **variables)
         return result.returncode, said(result)
+
+    def playbook(self, name: str, *arguments: str, **variables: object) -> tuple[int, str]:
+        """Run one of the other playbooks, such as status; return exit code and output."""
+        result = play(ROOT / f"playbooks/{name}.yml", *arguments, inventory=self.environment, **variables)
+        return result.returncode, result.stdout + result.stderr

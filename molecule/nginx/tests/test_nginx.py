@@ -124,6 +124,12 @@ def play(host: Host) -> Play:
 
 
 @pytest.fixture
+def change(host: Host) -> Play:
+    """Run an entry point of the role, named by `tasks`, for one site of this server."""
+    return functools.partial(probe.play, SCENARIO / "change.yml", "--limit", host.backend.host)
+
+
+@pytest.fixture
 def state(run: Run) -> State:
     """Tell which files nginx has and which processes it is, to compare later."""
     files = "cd /etc/nginx && find . -type f -exec sha256sum {} + | sort -k2; find . -type l"
@@ -499,6 +505,100 @@ def test_logs_are_not_for_everybody(run: Run) -> None:
     assert [line for line in modes if not line.startswith("640 ")] == []
 
 
+# --- Maintenance: the third site's
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+def test_visitors_are_told_of_maintenance_and_when_to_come_back(edge: Edge, method: str) -> None:
+    """Also after a reboot. Nothing may keep the page, and a search engine forgets nothing because of it."""
+    page = edge.ask("/echo", "third.test", method=method, body=b"a=b" if method == "POST" else None)
+    assert (page.status, page.headers["Retry-After"]) == (503, "300")
+    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert method == "HEAD" or b"<h1>Closed for maintenance</h1>" in page.body
+
+
+def test_static_files_are_sent_in_maintenance_and_nothing_else_reaches_the_application(edge: Edge) -> None:
+    """Such as a page that is still open in a browser needs them."""
+    assert edge.ask("/static/both.css", "third.test").status == 200
+    assert edge.ask("/static/none.css", "third.test").status == 503
+    assert edge.ask("/.slipway/maintenance.html", "third.test").status == 404
+
+
+def test_a_path_that_is_left_open_is_answered_by_the_application(edge: Edge) -> None:
+    """A monitor's, say; and that path alone."""
+    assert edge.ask("/small.json?full=1", "third.test").status == 200
+    assert edge.ask("/small.json/more", "third.test").status == 503
+
+
+def test_another_site_is_not_in_maintenance(edge: Edge) -> None:
+    """The flag is a site's own."""
+    assert edge.ask("/echo").status == 200
+
+
+@pytest.mark.once
+def test_maintenance_begins_and_ends_at_once_without_a_reload(edge: Edge, change: Play, state: State) -> None:
+    """And a second time nothing changes."""
+    before = state()
+    site = {"tasks": "maintenance", "nginx_site_name": "third"}
+    assert changes(change(**site, nginx_maintenance=False)) == 1
+    assert edge.ask("/echo", "third.test").status == 200
+    assert changes(change(**site, nginx_maintenance=False)) == 0
+    assert changes(change(**site, nginx_maintenance=True)) == 1
+    assert edge.ask("/echo", "third.test").status == 503
+    assert changes(change(**site, nginx_maintenance=True)) == 0
+    assert state() == before
+
+
+@pytest.mark.once
+def test_a_site_that_is_not_there_cannot_be_closed(change: Play) -> None:
+    """Nobody would see the page."""
+    done = change(tasks="maintenance", nginx_site_name="fourth")
+    assert done.returncode != 0
+    assert "serves no site fourth" in " ".join(done.stdout.split())
+
+
+# --- Removal
+
+
+@pytest.mark.once
+def test_a_site_is_removed_with_its_port_pages_and_logs(
+    edge: Edge, run: Run, play: Play, change: Play, state: State
+) -> None:
+    """No other site notices, a dry run removes nothing, and a second run finds nothing to remove."""
+    site = {"tasks": "remove", "nginx_site_name": "site-two"}
+    before = state()
+    assert changes(change("--check", **site)) > 0
+    assert state() == before
+    assert "site-two" in run("ls /var/log/nginx /etc/nginx/slipway")
+    assert changes(change(**site)) > 0
+    try:
+        until(lambda: not edge.listens(8080), "8080 is closed")
+        assert edge.send("GET / HTTP/1.1\r\nHost: two.test\r\n\r\n") == b""
+        assert edge.ask("/echo").status == 200
+        assert edge.ask("/echo", "third.test").status == 503
+        assert run("find /etc/nginx /var/log/nginx -name '*two*' -o -name 'default-8080'") == ""
+        assert changes(change(**site)) == 0
+    finally:
+        assert changes(play()) > 0
+    assert edge.ask("/echo", "two.test", port=8080).json["instance"] == "red"
+
+
+@pytest.mark.once
+def test_a_removal_that_nginx_refuses_removes_nothing(edge: Edge, run: Run, change: Play, state: State) -> None:
+    """Another site may need what the site brings, such as its upstream."""
+    run("echo 'server { listen 8092; location / { proxy_pass http://site-two; } }' > /etc/nginx/conf.d/needs.conf")
+    try:
+        before = state()
+        done = change(tasks="remove", nginx_site_name="site-two")
+        assert done.returncode != 0
+        assert "nginx refuses this configuration, so no file was changed" in done.stdout
+        assert state() == before
+        assert edge.ask("/echo", "two.test").status == 200
+    finally:
+        run("rm /etc/nginx/conf.d/needs.conf")
+
+
 # --- Changes
 
 
@@ -583,6 +683,10 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
         "nginx_static_expires": "one hour",
         "nginx_worker_connections": 16385,
         "nginx_error_page_template": "/nowhere/50x.html.j2",
+        "nginx_maintenance_page_template": "/nowhere/maintenance.html.j2",
+        "nginx_maintenance_flag": "maintenance",
+        "nginx_maintenance_open_paths": ["/"],
+        "nginx_maintenance_retry_after_seconds": 0,
     }
     done = play(**wrong)
     assert done.returncode != 0

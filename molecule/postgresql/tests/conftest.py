@@ -101,14 +101,20 @@ def play(server: Host) -> Play:
 
     inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
 
-    def again(*arguments: str, limit: str = server.backend.host, whole: bool = False, **variables: object) -> Played:
+    def again(
+        *arguments: str,
+        limit: str = server.backend.host,
+        whole: bool = False,
+        playbook: str = "converge.yml",
+        **variables: object,
+    ) -> Played:
         command = [
             str(Path(sys.executable).with_name("ansible-playbook")),
             f"--inventory={inventory}",
             f"--limit={limit}",
             f"--extra-vars={json.dumps({'whole': whole, **variables})}",
             *arguments,
-            str(SCENARIO / "converge.yml"),
+            str(SCENARIO / playbook),
         ]
         environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

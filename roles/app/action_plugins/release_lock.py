@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import hashlib
 import os
+import re
 import socket
 import subprocess
 import time
@@ -33,6 +34,11 @@ def machine() -> str:
     return " ".join(parts)
 
 
+def without_password(source: str) -> str:
+    """Return a source as others may read it: https://user:token@host/… without what stands before the host."""
+    return re.sub("^([a-z]+://)[^/]*@", r"\1", source)
+
+
 class ActionModule(ActionBase):
     """The control machine's half of release_lock."""
 
@@ -49,7 +55,7 @@ class ActionModule(ActionBase):
             "who": getpass.getuser(),
             "host": socket.gethostname(),
             "verb": arguments.get("verb", "deploy"),
-            "source": arguments.get("source", ""),
+            "source": without_password(arguments.get("source", "")),
             **process,
         }
         # The same for each host of the run, and for no other run.

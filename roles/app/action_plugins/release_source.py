@@ -23,6 +23,8 @@ from ansible.plugins.action import ActionBase
 
 # scheme://… and the scp form user@host:path (git-fetch(1), GIT URLS).
 GIT_URL = re.compile(r"^((https?|ssh|git|file)://|[\w.-]+@[\w.-]+:)")
+# What may stand before the host: https://user:token@host/…
+PASSWORD = re.compile(r"(://)[^/\s'\"]*@")
 
 
 # Yields the files; returns the commit they are of, empty where there is none.
@@ -137,9 +139,10 @@ def entries(source: str, ref: str, subfolder: str) -> Entries:
         try:
             return (yield from git_entries(source, ref, subfolder))
         except SourceError as error:
+            problem = f"app_source, app_source_ref: git cannot fetch {ref or 'HEAD'!r} from {source!r}: {error}. "
             raise SourceError(
-                f"app_source, app_source_ref: git cannot fetch {ref or 'HEAD'!r} from {source!r}: {error}. "
-                "Check the address, that the ref exists and was pushed, and that this machine may read it."
+                PASSWORD.sub(r"\1", problem)
+                + "Check the address, that the ref exists and was pushed, and that this machine may read it."
             ) from None
     folder = local / subfolder
     if not source or not folder.is_dir():

@@ -15,7 +15,8 @@ module: release_finish
 short_description: Leave nothing running but the active release, and give the lock back
 description:
   - Stops what runs beside the active release, removes old releases, appends what became of the deploy to
-    C(<home>/release.log), and gives the lock back. Does nothing where the lock is not this deploy's.
+    C(<home>/release.log), and gives the lock back. Does nothing where the lock is not this deploy's, or where the
+    application has been removed.
 options:
   home: {description: The application's folder., type: path, required: true}
   run: {description: Folder of the sockets., type: path, required: true}
@@ -69,6 +70,8 @@ def main() -> None:
     )
     params = module.params
     deploy = Deploy(params["home"], params["lock"])
+    if not deploy.home.is_dir():
+        module.exit_json(changed=False)
     try:
         with deploy.alone():
             if deploy.ours:

@@ -35,13 +35,20 @@ options:
     description: Files to have. Folders they need are made.
     type: list
     elements: dict
-    required: true
+    default: []
     options:
       path: {description: The file's path below O(root)., type: str, required: true}
       content: {description: The text of the file., type: str, required: true}
   unlinked:
     description:
       - Paths below O(root) that shall not be symbolic links; a link is removed, a file left alone.
+    type: list
+    elements: str
+    default: []
+  absent:
+    description:
+      - Paths below O(root) that shall not exist, such as those of a site that is taken away. A folder
+        further down that is left empty goes with them.
     type: list
     elements: str
     default: []
@@ -154,7 +161,8 @@ class Configuration:
         self.files = {self.below(file["path"]): file["content"].encode() for file in module.params["files"]}
         self.written = [path for path in self.files if not self.stands(path)]
         links = [path for path in map(self.below, module.params["unlinked"]) if self.linked(path)]
-        self.removed = [*links, *self.orphans()]
+        self.absent = [path for path in map(self.below, module.params["absent"]) if os.path.lexists(self.root / path)]
+        self.removed = [*links, *self.absent, *self.orphans()]
 
     def linked(self, path: str) -> bool:
         """Whether a path is a symbolic link."""
@@ -166,7 +174,7 @@ class Configuration:
         found = (self.root / prefix.parent).glob("*")
         beside = {path.relative_to(self.root) for path in found if path.is_file()}
         sites = {str(path) for path in beside if not path.name.startswith(prefix.name)}
-        texts = [(self.root / path).read_bytes() for path in sites - self.files.keys()]
+        texts = [(self.root / path).read_bytes() for path in sites - self.files.keys() - set(self.absent)]
         texts += [text for path, text in self.files.items() if not path.startswith(str(prefix))]
         heard = {word.decode() for text in texts for word in LISTEN.findall(text)}
         for path in sorted(str(path) for path in beside if path.name.startswith(prefix.name)):
@@ -265,6 +273,9 @@ class Configuration:
                 draft.unlink(missing_ok=True)
         for path in self.removed:
             (self.root / path).unlink(missing_ok=True)
+            folder = (self.root / path).parent
+            if folder.parent != self.root and not any(folder.iterdir()):
+                folder.rmdir()
 
     def diff(self) -> Iterator[dict[str, str]]:
         """Yield Ansible's diff of each file that changes."""
@@ -302,13 +313,13 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             "removed": configuration.removed,
             "diff": list(configuration.diff()),
         }
-        if not installed and not module.check_mode:
+        if not installed and configuration.files and not module.check_mode:
             raise RefusedError(
                 "nginx_packages: nginx is not installed. Leave the variable out, or install nginx before this role."
             )
-        if not installed:
+        if not installed and configuration.files:
             module.warn("nginx is not installed yet, so this dry run cannot tell whether it accepts its configuration.")
-        elif configuration.written or configuration.removed:
+        elif installed and (configuration.written or configuration.removed):
             configuration.check()
             if not module.check_mode:
                 configuration.replace()
@@ -321,7 +332,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "default": "/etc/nginx"},
-            "files": {"type": "list", "elements": "dict", "required": True, "options": file},
+            "files": {"type": "list", "elements": "dict", "default": [], "options": file},
+            "absent": {"type": "list", "elements": "str", "default": []},
             "unlinked": {"type": "list", "elements": "str", "default": []},
             "unknown_hosts": {"type": "str", "default": "sites-enabled/default-"},
             "listen": {"type": "list", "elements": "str", "default": []},

@@ -1,0 +1,23 @@
+#!/usr/bin/python
+"""Documentation of the action plugin of the same name, which does the work on the control machine."""
+
+DOCUMENTATION = r"""
+module: show
+short_description: Show text as it is
+description:
+  - For what a person reads, such as a table, and for a line that another program reads. M(ansible.builtin.debug) would
+    escape and indent it.
+options:
+  text: {description: What to show., type: str, required: true}
+attributes:
+  check_mode: {support: full}
+author: Slipway
+"""
+
+EXAMPLES = r"""
+- name: The table is shown
+  show:
+    text: "{{ table }}"
+"""
+
+RETURN = r""" # """

@@ -1,0 +1,172 @@
+#!/usr/bin/python
+"""Take an application off this host; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.deploy import Deploy
+from ansible.module_utils.release import ReleaseError
+from ansible.module_utils.traffic import Traffic
+
+DOCUMENTATION = r"""
+module: release_remove
+short_description: Take an application off this host
+description:
+  - Stops every program of every release, and removes the releases, the sockets' folder, and the user with its group.
+  - What cannot be made again is moved to O(kept), where root alone may read it, namely what visitors uploaded (C(shared)),
+    the secret key, and the log of deploys.
+  - Does nothing where there is no such application; a user, or a folder in /run, that is not the application's own is left.
+options:
+  home: {description: The application's folder., type: path, required: true}
+  run: {description: Folder of the sockets., type: path, required: true}
+  name: {description: The application's name., type: str, required: true}
+  user: {description: The application's user., type: str, required: true}
+  kept: {description: Folder to make for what is kept., type: path, required: true}
+  lock: {description: What M(release_lock) returned as C(run)., type: str}
+attributes:
+  check_mode: {support: full}
+author: Slipway
+"""
+
+EXAMPLES = r"""
+- name: The application is gone
+  release_remove:
+    home: /srv/guestbook
+    run: /run/guestbook
+    name: guestbook
+    user: guestbook
+    kept: /var/backups/slipway/guestbook-20260201T120000
+    lock: "{{ lock.run }}"
+"""
+
+RETURN = r"""
+folder: {description: O(kept)., type: str, returned: always}
+kept: {description: "What was, or in a dry run would be, moved to O(kept).", type: list, elements: str, returned: always}
+"""
+
+PRECIOUS = ("shared", "secret_key", "release.log")
+
+
+def own_user(params: dict[str, Any]) -> bool:
+    """Whether there is a user of the name that is the application's own, told by its home."""
+    try:
+        return pwd.getpwnam(params["user"]).pw_dir == f"{params['home']}/shared"
+    except KeyError:
+        return False
+
+
+def precious(home: Path) -> list[str]:
+    """Return what of the application's folder is to be kept; shared folders without a file in them are not."""
+    found = [name for name in PRECIOUS if os.path.lexists(home / name)]
+    shared = home / "shared"
+    if shared.is_dir() and not shared.is_symlink() and not any(names for _, _, names in os.walk(shared)):
+        found.remove("shared")
+    return found
+
+
+def mounts(home: Path) -> list[str]:
+    """Return what is mounted below a folder: it would be emptied, or not be moved (proc_pid_mountinfo(5), field 5)."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [point for point in points if point.startswith(f"{home.resolve()}/")]
+
+
+def keep(home: Path, names: list[str], folder: Path) -> None:
+    """Move what is to be kept, with its owners and times. Raises ReleaseError where that fails: then it is still there."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
+    for name in names:
+        done = subprocess.run(["mv", home / name, folder / name], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ReleaseError(
+                f"{home / name} could not be moved to {folder}, so nothing was removed but the programs were stopped: "
+                f"{done.stderr.strip()}. Mend that and run this again; site.yml brings the application back."
+            )
+
+
+def end_processes(user: str) -> None:
+    """Kill what still runs as the user, such as a shell that somebody left open."""
+    owner = pwd.getpwnam(user).pw_uid
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if process.stat().st_uid == owner:
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def remove_user(user: str) -> None:
+    """Remove the user, and its group. Raises ReleaseError where the system refuses."""
+    end_processes(user)
+    # With --force also while a process that was killed has not quite gone.
+    done = subprocess.run(["userdel", "--force", user], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ReleaseError(f"app_name: the user {user} could not be removed: {done.stderr.strip()}")
+    with contextlib.suppress(KeyError):  # as a rule it has gone with the user
+        grp.getgrnam(user)
+        subprocess.run(["groupdel", user], capture_output=True, check=False)
+
+
+def remove(params: dict[str, Any], names: list[str]) -> None:
+    """Remove all of the application. The user goes last, as it tells whose the rest is."""
+    home, run = Path(params["home"]), Path(params["run"])
+    if mounted := mounts(home):
+        raise ReleaseError(
+            f"app_shared_dirs: {', '.join(mounted)} is mounted there, and what is on it could be lost. Nothing was removed. "
+            "Unmount it, then run this again."
+        )
+    if (home / "releases").is_dir():
+        traffic = Traffic(str(home), str(run), params["name"], params["user"], "")
+        for release in traffic.others():
+            traffic.stop(release)
+    if names:
+        keep(home, names, Path(params["kept"]))
+    Path(f"/etc/tmpfiles.d/slipway-{params['name']}.conf").unlink(missing_ok=True)
+    for folder in (run, home.resolve()):
+        if folder.exists():
+            shutil.rmtree(folder)
+    if home.is_symlink():
+        home.unlink()
+    if own_user(params):
+        remove_user(params["user"])
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            **{name: {"type": "path", "required": True} for name in ("home", "run", "kept")},
+            **{name: {"type": "str", "required": True} for name in ("name", "user")},
+            "lock": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    home = Path(params["home"])
+    locked = (home / "releases").is_dir()
+    names = precious(home)
+    there = locked or own_user(params)
+    if there and not module.check_mode:
+        deploy = Deploy(home, params["lock"])
+        # A removal that was cut off may have left a user without a folder, and so without a lock.
+        with deploy.step(module) if locked else contextlib.nullcontext():
+            if locked:
+                deploy.note(step="remove")
+            try:
+                remove(params, names)
+            except ReleaseError as error:
+                if locked:
+                    raise
+                module.fail_json(msg=str(error))
+    module.exit_json(changed=there, folder=params["kept"], kept=names if there else [])
+
+
+if __name__ == "__main__":
+    main()

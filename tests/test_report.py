@@ -1,0 +1,156 @@
+"""What playbooks/status.yml and playbooks/logs.yml show, whatever is known."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from plugin import load
+
+NOW = 1_700_000_000
+ACTIVE, OLD, BROKEN = "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"
+
+
+@pytest.fixture(scope="module")
+def report() -> ModuleType:
+    """Return the filter plugin as a module."""
+    return load("playbooks/filter_plugins/report.py")
+
+
+def release(name: str, state: str, **facts: object) -> dict[str, Any]:
+    """Return a release as release_status does."""
+    known = {"built": NOW - 7200, "activated": None, "failed": None, "source": "v1", "reason": None}
+    return {"id": name, "state": state, **known, **facts}
+
+
+@pytest.fixture
+def application() -> dict[str, Any]:
+    """Return what release_status says of an application that is well."""
+    return {
+        "time": NOW,
+        "host": "web",
+        "up_seconds": 3 * 86400,
+        "load": [0.5, 0.25, 0.1],
+        "active": ACTIVE,
+        "previous": OLD,
+        "releases": [
+            release(ACTIVE, "active", activated=NOW - 3600),
+            release(BROKEN, "failed", reason="app_module: 'x:y' does not import."),
+            release(OLD, "previous", activated=NOW - 9000, source="https://git.example.com/me/project/that/is/long.git v0.1"),
+        ],
+        "programs": [
+            {"release": ACTIVE, "name": "web", "kind": "web", "state": "running", "seconds": 3600, "restarts": 2, "memory": 5 << 20},
+            {"release": ACTIVE, "name": "sweep", "kind": "job", "state": "stopped", "seconds": 9, "restarts": 0, "memory": 0},
+            {"release": OLD, "name": "mail-1", "kind": "worker", "state": "failing", "seconds": 5, "restarts": 9, "memory": 0},
+        ],
+        "deploys": [
+            {"time": NOW, "verb": "deploy", "id": BROKEN, "who": "ada", "host": "desk", "outcome": "failed", "step": "build",
+             "seconds": 4, "reason": "app_module: no."},
+        ],
+        "lock": None,
+        "maintenance": None,
+        "disk": {"total": 100 << 30, "used": 75 << 30, "free": 25 << 30},
+        "memory": {"total": 4 << 30, "available": 1 << 30},
+        "certificates": [],
+    }  # fmt: skip
+
+
+def table(report: ModuleType, application: dict[str, Any] | None, **look: object) -> list[str]:
+    """Return the lines shown for one host, their white space folded."""
+    hosts = {"web1": {"application": application, "database": None, "problem": "", **look}}
+    text: str = report.status_table({"application": "book", "hosts": hosts})
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_the_table_says_which_release_is_what_and_why_one_failed(
+    report: ModuleType, application: dict[str, Any]
+) -> None:
+    lines = table(report, application)
+    moment = report.moment
+    assert f"{ACTIVE} active {moment(NOW - 7200)} {moment(NOW - 3600)} v1" in lines
+    assert f"{BROKEN} failed {moment(NOW - 7200)} - v1" in lines
+    assert f"{BROKEN} failed: app_module: 'x:y' does not import." in lines
+    assert any(line.startswith(OLD) and "…" in line and line.endswith("v0.1") for line in lines)
+
+
+def test_a_program_of_another_release_is_named_with_it_and_a_job_that_waits_is_idle(
+    report: ModuleType, application: dict[str, Any]
+) -> None:
+    lines = table(report, application)
+    assert "web web running 60 min 2 5.0 MB" in lines
+    assert "sweep job idle - 0 -" in lines
+    assert f"mail-1 worker failing 5 s 9 - {OLD}" in lines
+
+
+def test_a_deploy_that_failed_is_shown_with_its_step_and_reason(
+    report: ModuleType, application: dict[str, Any]
+) -> None:
+    lines = table(report, application)
+    assert f"{report.moment(NOW)} deploy {BROKEN} failed (build) 4 s ada from desk" in lines
+    assert f"{report.moment(NOW)}: app_module: no." in lines
+
+
+def test_who_deploys_and_that_the_site_is_closed_is_said(report: ModuleType, application: dict[str, Any]) -> None:
+    assert "lock nobody deploys" in table(report, application)
+    lock = {"who": "ada", "host": "desk", "since": NOW, "verb": "deploy", "step": None, "id": None, "source": None}
+    lines = table(report, application | {"lock": lock, "maintenance": NOW})
+    assert f"lock ada from desk, since {report.moment(NOW)} (deploy, step: begin)" in lines
+    assert f"maintenance on, since {report.moment(NOW)}" in lines
+
+
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [(NOW + 60 * 86400, ", 60 days"), (NOW + 5 * 86400, ", only 5 days"), (NOW - 1, "EXPIRED on")],
+)
+def test_a_certificate_that_ends_soon_or_has_ended_is_warned_of(
+    report: ModuleType, application: dict[str, Any], until: int, words: str
+) -> None:
+    certificate = {"path": "/etc/ssl/book.pem", "until": until, "problem": ""}
+    lines = table(report, application | {"certificates": [certificate]})
+    (line,) = (line for line in lines if line.startswith("certificate"))
+    assert words in line
+
+
+def test_without_a_certificate_nothing_is_said_of_one(report: ModuleType, application: dict[str, Any]) -> None:
+    assert not any("certificate" in line for line in table(report, application))
+
+
+def test_the_database_is_told_by_its_size_or_by_what_is_wrong(report: ModuleType, application: dict[str, Any]) -> None:
+    good = {"name": "book", "bytes": 8 << 20, "connections": 3, "problem": ""}
+    assert "database book: 8.0 MB, 3 connections" in table(report, application, database=good)
+    bad = {"name": "book", "bytes": None, "connections": 0, "problem": "connection refused"}
+    assert "database book: connection refused" in table(report, None, database=bad)
+
+
+def test_where_nothing_is_deployed_that_is_the_one_message(report: ModuleType, application: dict[str, Any]) -> None:
+    nothing = application | {"releases": [], "programs": [], "deploys": [], "active": "", "previous": ""}
+    gone = {"name": "book", "bytes": None, "connections": 0, "problem": "no such user: postgres"}
+    assert table(report, nothing, database=gone) == [
+        "book on web1: nothing is deployed yet. ansible-playbook site.yml brings it."
+    ]
+
+
+def test_a_host_that_cannot_be_reached_is_named(report: ModuleType) -> None:
+    assert table(report, None, problem="it cannot be reached.") == ["book on web1: it cannot be reached."]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (10 << 20, "10 MB"), (3 << 40, "3.0 TB"), (5 << 50, "5120.0 TB")],
+)
+def test_a_size_is_written_as_a_person_reads_it(report: ModuleType, count: int, words: str) -> None:
+    assert report.size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(-1, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (200000, "2 days")]
+)
+def test_an_age_is_written_as_a_person_reads_it(report: ModuleType, seconds: int, words: str) -> None:
+    assert report.age(seconds) == words
+
+
+def test_logs_are_shown_below_their_titles_as_they_are(report: ModuleType) -> None:
+    logs = [{"title": "web1, application", "lines": ['{"a": "b\\n"}  ', "  indented"]}, {"title": "db1", "lines": []}]
+    assert report.log_text(logs) == ('==> web1, application <==\n{"a": "b\\n"}\n  indented\n\n==> db1 <==\n(nothing)')
