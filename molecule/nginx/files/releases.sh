@@ -8,6 +8,7 @@ for release in 1 2; do
   seq 2000 > "only-$release.css"
   for name in app.js app.mjs page.json drawing.svg fonts/text.ttf picture.png; do seq 2000 > "$name"; done
   echo tiny > tiny.css
+  echo '<h1>one page</h1>' > index.html
   # The twin differs from what nginx would make of the file itself, which shows who is sent what.
   seq 2000 > twin.css
   echo '/* compressed ahead of time */' | gzip -9 > twin.css.gz
