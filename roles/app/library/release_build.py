@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import configparser
 import errno
 import gzip
 import hashlib
@@ -35,6 +36,13 @@ options:
   home: {description: The application's folder., type: path, required: true}
   user: {description: The application's user., type: str, required: true}
   module: {description: "The WSGI callable in gunicorn's notation, C(package.module:name) or C(module:factory())", type: str, required: true}
+  server:
+    description:
+      - The app server's role. What it keeps in C(bin/) beside C(serve) begins with its name and a dot; what another one
+        left there is no part of the release.
+      - Where it is uwsgi, a C(uwsgi.ini) in the application's folder may name the module.
+    type: str
+    default: gunicorn
   uv: {description: Path of the uv program., type: path, required: true}
   python: {description: "An interpreter's path or name, or a version for uv to find or fetch.", type: str, default: python3}
   default_requirements: {description: Installed where the source names no dependencies., type: list, elements: str, default: [flask]}
@@ -111,11 +119,28 @@ print(json.dumps(sorted(heads)))
 """
 
 
+def foreign(path: Path, server: str) -> bool:
+    """Whether a file of `next` was left in bin/ by another app server than the chosen one."""
+    owner, dot, _ = path.name.partition(".")
+    return path.parent.name == "bin" and bool(dot) and owner not in (server, "slipway_wsgi")
+
+
+def module_of(code: Path, params: dict[str, Any]) -> str:
+    """Return the application to serve in gunicorn's notation: what its own uwsgi.ini names, where uWSGI serves it."""
+    ini = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True, delimiters=("=",))
+    if params["server"] == "uwsgi" and (code / "uwsgi.ini").is_file():
+        ini.read_string((code / "uwsgi.ini").read_text())
+    own = ini["uwsgi"] if ini.has_section("uwsgi") else {}
+    file = (own.get("wsgi-file") or own.get("file") or "").removesuffix(".py").replace("/", ".").strip(".")
+    name = own.get("module") or own.get("wsgi") or own.get("w") or file
+    return f"{name}:{own.get('callable') or 'application'}" if name and ":" not in name else name or params["module"]
+
+
 def release_id(params: dict[str, Any], python: str) -> str:
     """Return the id of what `next` would become: 12 hexadecimal digits of a SHA-256 over all that it is made of."""
     digest = hashlib.sha256()
     stage = Path(params["home"]) / "next"
-    files = sorted(path for path in stage.rglob("*") if path.is_file())
+    files = sorted(path for path in stage.rglob("*") if path.is_file() and not foreign(path, params["server"]))
     for path in files:
         content = path.read_bytes()
         digest.update(f"{path}\0{len(content)}\0".encode() + content)
@@ -123,6 +148,7 @@ def release_id(params: dict[str, Any], python: str) -> str:
         key: params[key]
         for key in (
             "module",
+            "server",
             "prestart",
             "migrate",
             "default_requirements",
@@ -142,7 +168,7 @@ def interpreter(python: str) -> str:
     return os.path.realpath(found) if found else python
 
 
-def unpack(release: Release, shared_dirs: list[str], user: str) -> None:
+def unpack(release: Release, shared_dirs: list[str], user: str, server: str) -> None:
     """Lay out code, bin, env and the links into shared. Raises ReleaseError."""
     stage = release.home / "next"
     shutil.rmtree(release.path, ignore_errors=True)
@@ -154,7 +180,8 @@ def unpack(release: Release, shared_dirs: list[str], user: str) -> None:
         for member in archive:
             member.mtime = now  # the archive has no times; ETag and Last-Modified of a file need one that moves on
             archive.extract(member, code)
-    shutil.copytree(stage / "bin", release.path / "bin")
+    left = [path.name for path in (stage / "bin").iterdir() if foreign(path, server)]
+    shutil.copytree(stage / "bin", release.path / "bin", ignore=shutil.ignore_patterns(*left))
     subprocess.run(["chown", "-R", f"root:{user}", release.path / "bin"], check=True)
     for name in ("env", "requirements.txt"):
         shutil.copy2(stage / name, release.path / name)
@@ -257,11 +284,16 @@ def build(release: Release, params: dict[str, Any], python: str) -> list[str]:
         environment,
         BUILD_SECONDS,
     )
-    check = [str(release.path / "bin/run"), "python", "-c", IMPORT_CHECK, params["module"]]
+    try:
+        module = module_of(code, params)
+    except configparser.Error as error:
+        raise release.fail(f"app_source: its uwsgi.ini cannot be read: {error}. Mend it.") from None
+    release.note(module=module)
+    check = [str(release.path / "bin/run"), "python", "-c", IMPORT_CHECK, module]
     status, output = run_as(user, check, code, dict(os.environ), 120)
     if status != 0:
         raise release.fail(
-            f"app_module: {params['module']!r} does not import. Mend the error below, or name the module and the "
+            f"{'app_module' if module == params['module'] else 'uwsgi.ini'}: {module!r} does not import. Mend the error below, or name the module and the "
             f"application in it (gunicorn's notation, such as main:app or package:create_app()).\n{last_lines(output)}"
         )
     schema: list[str] = json.loads(output.splitlines()[-1])
@@ -318,7 +350,7 @@ def seal(release: Release, user: str) -> None:
 def make(release: Release, params: dict[str, Any], python: str) -> None:
     """Build the release; of one that fails only the record is left. Raises ReleaseError."""
     try:
-        unpack(release, params["shared_dirs"], params["user"])
+        unpack(release, params["shared_dirs"], params["user"], params["server"])
         schema = build(release, params, python)
         seal(release, params["user"])
         publish(release, params["static_dir"], params["static_url"])
@@ -340,6 +372,7 @@ def main() -> None:
             "home": {"type": "path", "required": True},
             "user": {"type": "str", "required": True},
             "module": {"type": "str", "required": True},
+            "server": {"type": "str", "default": "gunicorn"},
             "uv": {"type": "path", "required": True},
             "python": {"type": "str", "default": "python3"},
             "default_requirements": {"type": "list", "elements": "str", "default": ["flask"]},

@@ -91,7 +91,8 @@ def commands(release: Release, params: dict[str, Any]) -> list[str]:
     code = release.path / "code"
     found = []
     if params["migrate"] and release.record.get("schema"):
-        flask = f"flask --app {shlex.quote(params['module'])} db upgrade"
+        # An application's own uwsgi.ini may name another than app_module.
+        flask = f"flask --app {shlex.quote(release.record.get('module') or params['module'])} db upgrade"
         found.append("alembic upgrade heads" if (code / "alembic.ini").is_file() else flask)
     if (code / "prestart.sh").is_file():
         found.append(PRESTART_SH)

@@ -18,7 +18,7 @@ HERE = Path(os.environ.get("RUNTIME_DIRECTORY", "/tmp"))
 time.sleep(float(os.environ.get("IMPORT_SECONDS", "0")))
 if "IMPORT_ERROR" in os.environ:
     raise RuntimeError(os.environ["IMPORT_ERROR"])
-(HERE / "imported").touch()
+(HERE / f"imported-{os.getpid()}").touch()
 
 
 def work(seconds: float) -> dict[str, float]:
@@ -41,7 +41,12 @@ def wait() -> None:
 
 def application(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
     """Answer /work?SECONDS, /wait, /say?WORDS and any other path, with JSON."""
-    told: dict[str, Any] = {"pid": os.getpid(), "scheme": environ["wsgi.url_scheme"]}
+    told: dict[str, Any] = {
+        "pid": os.getpid(),
+        "scheme": environ["wsgi.url_scheme"],
+        "secrets": [name for name in os.environ if name.startswith(("SLIPWAY_", "NOTIFY_"))],
+        "greetings": [os.environ.get("GREETING"), os.environ.get("SIGNATURE")],
+    }
     match environ["PATH_INFO"]:
         case "/work":
             told |= work(float(environ["QUERY_STRING"]))
@@ -52,3 +57,14 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
     body = json.dumps(told).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
+
+
+def create(greeting: str) -> Callable[..., Iterable[bytes]]:
+    """Make another application: it greets."""
+
+    def greet(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
+        body = json.dumps({"greeting": greeting, "pid": os.getpid()}).encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return greet

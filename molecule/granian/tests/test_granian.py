@@ -1,0 +1,168 @@
+"""What the granian role promises beside what every app server does (molecule/shared/app_servers)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from instances import Instance, cores, most_at_once, running, work
+from probe import play, said, until
+
+LOG_UNITS = "test-*"
+SCENARIO = Path(__file__).parents[1]
+
+# As converge.yml has it for the release `tuned`.
+THREADS, BACKPRESSURE, LIFETIME_SECONDS = 2, 3, 60
+
+
+@pytest.fixture(scope="module")
+def plain(host: Host) -> Iterator[Instance]:
+    """An instance with the role's own settings, for the tests that leave it as it is."""
+    with running(host, "plain", "plain") as instance:
+        yield instance
+
+
+@pytest.fixture
+def tuned(host: Host) -> Iterator[Instance]:
+    """An instance with the settings of converge.yml, to be mistreated."""
+    with running(host, "tuned", "tuned") as instance:
+        yield instance
+
+
+# --- Concurrency
+
+
+def test_workers_follow_the_cores(plain: Instance, host: Host) -> None:
+    assert len(plain.workers) == max(cores(host), 2)
+
+
+@pytest.mark.once
+def test_every_thread_of_every_worker_serves_at_once(host: Host) -> None:
+    """Requests come until all threads have one: which worker accepts how many is chance."""
+    capacity = max(cores(host), 2) * max(cores(host) * 2, 4)
+    with running(host, "plain", "busy") as busy, ThreadPoolExecutor(max_workers=50) as background:
+
+        def all_busy_if_more_come() -> bool:
+            background.submit(busy.ask, "/wait", lanes=capacity)
+            return busy.waiting() == capacity
+
+        try:
+            until(all_busy_if_more_come, f"{capacity} requests are being worked on at once")
+        finally:
+            busy.enough()
+
+
+@pytest.mark.once
+def test_counts_of_workers_and_threads_are_the_user_s(tuned: Instance) -> None:
+    assert len(tuned.workers) == 1
+    assert most_at_once(work(tuned, THREADS + 1)) == THREADS
+
+
+def test_a_connection_is_kept_for_further_requests(plain: Instance) -> None:
+    answers = plain.ask(*["/"] * 5, keep=True)
+    assert {answer.connection for answer in answers} == {1}
+    assert len({answer.json["pid"] for answer in answers}) == 1
+
+
+@pytest.mark.once
+def test_a_worker_takes_so_many_connections_and_no_more(tuned: Instance, host: Host) -> None:
+    """One that is kept waits for nobody; the others wait in the kernel's queue."""
+    hold = (
+        "import socket, sys, time\n"
+        "held = [socket.socket(socket.AF_UNIX) for _ in range(int(sys.argv[2]))]\n"
+        "[one.connect(sys.argv[1]) for one in held]\n"
+        "print(flush=True); time.sleep(30)\n"
+    )
+    for connections, answers in (BACKPRESSURE - 1, True), (BACKPRESSURE + 1, False):
+        host.check_output(
+            f"systemd-run --quiet --collect --unit=test-hold python3 -c %s {tuned.socket} {connections}", hold
+        )
+        try:
+            until(
+                lambda: len(host.check_output(f"ss --no-header --unix src {tuned.socket}").splitlines()) > 0,
+                "it is held",
+            )
+            ask = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(3); s.connect(sys.argv[1]);"
+            ask += "s.sendall(b'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'); print(s.recv(12))"
+            assert host.run("python3 -c %s %s", ask, tuned.socket).succeeded is answers
+        finally:
+            host.run("systemctl kill --signal=KILL test-hold; systemctl stop test-hold")
+
+
+def test_so_many_connections_may_wait(plain: Instance, host: Host) -> None:
+    assert host.check_output(f"ss --no-header --listening --unix src {plain.socket}").split()[3] == "1024"
+
+
+# --- Workers come and go
+
+
+@pytest.mark.once
+def test_a_worker_that_dies_again_and_again_ends_the_instance(tuned: Instance, host: Host) -> None:
+    """So that the process manager, which waits between two starts, takes over."""
+    first = min(tuned.workers)
+    host.check_output(f"kill -9 {first}")
+    until(lambda: tuned.workers and first not in tuned.workers, "another took its place")
+    host.check_output(f"kill -9 {min(tuned.workers)}")
+    until(lambda: host.run("systemctl is-active %s", tuned.unit).failed, "it has ended")
+
+
+@pytest.mark.once
+def test_a_worker_that_is_too_large_is_replaced_and_no_request_is_lost(host: Host) -> None:
+    with running(host, "large", "large") as large:
+        first = min(large.workers)
+        answers = large.ask(*["/work?0.1"] * 40, lanes=2)
+        assert [answer for answer in answers if answer.status != 200] == []
+        assert {answer.json["pid"] for answer in answers} - {first}
+
+
+@pytest.mark.once
+def test_a_worker_has_the_age_it_may_have(host: Host) -> None:
+    """Granian takes no less than a minute, which is more than a test should wait."""
+    with running(host, "tuned", "old") as old:
+        command = host.check_output(f"tr '\\0' ' ' < /proc/{old.main}/cmdline")
+    assert f"--workers-lifetime {LIFETIME_SECONDS} " in command
+
+
+# --- Options of Granian's own
+
+
+@pytest.mark.once
+def test_any_option_of_granian_s_can_be_given(tuned: Instance) -> None:
+    """A text, a switch, a list; in Granian's spelling or in Ansible's."""
+    answers = tuned.ask("/", "/two/application.py", keep=True)
+    assert [answer.connection for answer in answers] == [1, 2]
+    assert "An application that tells who serves it" in answers[1].body
+    until(lambda: 'it\'s "tuned" ✓ /' in tuned.log, "requests are logged")
+
+
+@pytest.mark.once
+def test_it_logs_what_is_asked_for(tuned: Instance, plain: Instance) -> None:
+    assert "Listening at" in plain.log
+    assert "Listening at" not in tuned.log
+
+
+# --- Arguments
+
+
+@pytest.mark.once
+def test_what_cannot_work_is_refused_before_anything_changes(host: Host) -> None:
+    """All of it at once, each with the reason."""
+    settings = {"uds_permissions": 511, "--workers": 3}
+    wrong: list[tuple[str, Any, str]] = [
+        ("granian_workers", 0, "granian_workers, granian_blocking_threads, granian_backlog: 0, 4 and 1024."),
+        ("granian_backpressure", 2, "granian_backpressure: 2 connections keep 4 threads"),
+        ("granian_graceful_timeout_seconds", 0, "granian_graceful_timeout_seconds: 0 is not between 1 and 1800"),
+        ("granian_workers_lifetime_seconds", 59, "granian_workers_lifetime_seconds: 59 is too short"),
+        ("granian_workers_max_rss_mb", -1, "granian_workers_max_rss_mb: -1 is no size"),
+        ("granian_settings", settings, "granian_settings: uds-permissions cannot be set"),
+        ("granian_settings", settings, "granian_settings: uds_permissions, --workers must be names of options"),
+    ]
+    result = play(SCENARIO / "refused.yml", **{name: value for name, value, _ in wrong})
+    assert result.returncode != 0
+    assert [complaint for _, _, complaint in wrong if complaint not in said(result)] == [], said(result)
+    assert not host.file("/srv/refused/requirements.txt").exists

@@ -1,0 +1,198 @@
+"""What every app server promises; run in the scenario of each, beside the tests of what only that one does.
+
+The release `plain` has the role's own settings; `tuned` has a graceful timeout of a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from testinfra.host import Host
+
+from instances import Instance, running
+from probe import until
+
+LOG_UNITS = "test-*"
+
+
+@pytest.fixture(scope="module")
+def plain(host: Host) -> Iterator[Instance]:
+    """An instance with the role's own settings, for the tests that leave it as it is."""
+    with running(host, "plain", "plain") as instance:
+        yield instance
+
+
+# --- Serving
+
+
+def test_it_serves_on_the_socket_it_is_told(plain: Instance) -> None:
+    assert plain.ask("/")[0].json["pid"] in plain.workers
+
+
+def test_two_instances_of_a_release_run_side_by_side(plain: Instance, host: Host) -> None:
+    with running(host, "plain", "second") as second:
+        assert second.ask("/")[0].json["pid"] in second.workers
+        assert plain.ask("/")[0].json["pid"] in plain.workers
+
+
+def test_it_can_be_started_by_hand_from_any_folder(host: Host) -> None:
+    """On the bad night one types relative paths."""
+    instance = Instance(host, "plain", "hand")
+    instance.socket = "/srv/home/hand.sock"
+    try:
+        started = instance.start(command="sh -c 'exec ../plain/bin/serve hand.sock'")
+        assert started.succeeded, started.stderr + instance.log
+        assert instance.ask("/")[0].status == 200
+    finally:
+        instance.stop()
+    assert host.check_output("ls /srv/home") == ""
+
+
+def test_without_a_socket_it_says_what_is_missing(host: Host) -> None:
+    result = host.run("runuser --user site -- /srv/plain/bin/serve")
+    assert result.failed
+    assert "unix socket" in result.stderr
+
+
+def test_the_application_cannot_change_how_it_is_served(host: Host) -> None:
+    files = host.check_output("cd /srv/plain && find requirements.txt bin -type f").split()
+    assert {"requirements.txt", "bin/serve"} < set(files)
+    for name in files:
+        assert host.run("runuser --user site -- test -r /srv/plain/%s", name).succeeded
+        assert host.run("runuser --user site -- test -w /srv/plain/%s", name).failed
+    for name in set(files) - {"bin/run", "bin/slipway_wsgi.py"}:  # which are not the role's
+        assert host.run("runuser --user nobody -- test -r /srv/plain/%s", name).failed
+
+
+def test_the_folder_of_the_socket_says_who_may_connect(plain: Instance, host: Host) -> None:
+    """The edge's group may enter it in production, and nobody else."""
+    connect = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    host.check_output("chgrp www-data %s && chmod 0750 %s", plain.folder, plain.folder)
+    for user, may in ("site", True), ("www-data", True), ("nobody", False):
+        result = host.run("runuser --user %s -- python3 -c %s %s", user, connect, plain.socket)
+        assert result.succeeded is may, result.stderr
+
+
+def test_nothing_is_opened_outside_of_that_folder(plain: Instance, host: Host) -> None:
+    until(lambda: plain.ask("/")[0].status == 200, "it is past its start")
+    listening = host.check_output("ss --no-header --listening --processes --unix --tcp").splitlines()
+    pids = {plain.main, *plain.workers}
+    own = {line.split()[4] for line in listening if any(f"pid={pid}," in line for pid in pids)}
+    assert plain.socket in own
+    # Whatever else there is, is not taken for an instance's socket.
+    assert [path for path in own - {plain.socket} if not path.startswith(plain.folder) or path.endswith(".sock")] == []
+
+
+def test_a_body_that_the_application_does_not_read_is_no_fault(plain: Instance) -> None:
+    """An upload to a page that wants none is answered, not cut off: the edge would say 502."""
+    assert plain.leave_unread().startswith("HTTP/1.1 200")
+
+
+def test_what_the_application_prints_is_logged_at_once(plain: Instance) -> None:
+    plain.ask("/say?ahoy")
+    until(lambda: "ahoy" in plain.log.splitlines(), "the line is in the log")
+
+
+def test_the_application_cannot_speak_for_the_service(plain: Instance) -> None:
+    """Where READY goes is none of its business."""
+    assert plain.ask("/")[0].json["secrets"] == []
+
+
+# --- Readiness
+
+
+@pytest.mark.once
+def test_ready_means_that_the_application_is_loaded(host: Host) -> None:
+    """Whoever waits for READY may send traffic at once."""
+    with running(host, "plain", "slow", IMPORT_SECONDS="2") as slow:
+        assert host.run(f"ls {slow.folder}/imported-*").succeeded
+        (answer,) = slow.ask("/")
+    assert answer.seconds < 1
+
+
+def test_an_application_that_does_not_load_is_never_ready(host: Host) -> None:
+    """The start fails, and the traceback is in the log."""
+    instance = Instance(host, "plain", "broken")
+    reason = f"no such luck at {time.time()}"  # the log keeps those of earlier runs
+    assert instance.start(IMPORT_ERROR=reason).failed
+    assert f"RuntimeError: {reason}" in instance.log
+
+
+@pytest.mark.once
+def test_an_application_that_does_not_load_ends_with_an_error(host: Host) -> None:
+    """Another process manager has nothing else to go by."""
+    serve = "runuser --user site -- env IMPORT_ERROR=broken timeout 15 /srv/plain/bin/serve /srv/home/broken.sock"
+    try:
+        assert host.run(serve).rc not in (0, 124)
+    finally:
+        host.run("rm -f /srv/home/broken.*")
+
+
+def test_it_serves_where_nobody_listens_for_ready(host: Host) -> None:
+    """Another process manager leaves the variable unset, or one that has gone leaves it behind."""
+    with running(host, "plain", "lonely") as lonely:
+        for name, variable in ("unset", ""), ("deaf", "--setenv=NOTIFY_SOCKET=/run/nobody"):
+            beside = Instance(host, "plain", name)
+            beside.socket = f"{lonely.folder}/{name}.sock"
+            host.check_output(
+                f"systemd-run --quiet --collect --unit={beside.unit} --uid=site {variable} "
+                f"--setenv=RUNTIME_DIRECTORY={lonely.folder} /srv/plain/bin/serve {beside.socket}"
+            )
+            try:
+                until(lambda beside=beside: beside.ask("/")[0].status == 200, "it answers")  # type: ignore[misc]
+            finally:
+                beside.kill()
+
+
+# --- It dies, or is stopped
+
+
+@pytest.mark.once
+def test_a_killed_worker_is_replaced(plain: Instance, host: Host) -> None:
+    before = plain.workers
+    victim = min(before)
+    host.check_output(f"kill -9 {victim}")
+    until(lambda: victim not in plain.workers and len(plain.workers) >= len(before), "another took its place")
+    assert plain.ask("/")[0].status == 200
+
+
+@pytest.mark.once
+def test_it_starts_again_after_its_main_process_was_killed(host: Host) -> None:
+    """What a killed one leaves behind, its socket above all, is in nobody's way."""
+    kept = "/srv/home/kept.sock"
+    with running(host, "plain", "crashed") as first:
+        processes = {first.main, *first.workers}
+        host.check_output(f"kill -9 {first.main}")
+        until(lambda: host.run(f"ps --pid {','.join(map(str, processes))}").failed, "nothing of it is left")
+    again = Instance(host, "plain", "again")
+    again.socket = kept
+    host.check_output(f"python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"{kept}\")'; chown site: {kept}")
+    try:
+        started = again.start()
+        assert started.succeeded, started.stderr + again.log
+        assert again.ask("/")[0].status == 200
+    finally:
+        again.kill()
+        host.run("rm -f /srv/home/kept.*")
+
+
+@pytest.mark.once
+def test_a_stop_lets_running_requests_end(host: Host) -> None:
+    with running(host, "plain", "stopped") as instance, ThreadPoolExecutor() as background:
+        request = background.submit(instance.ask, "/work?2")
+        until(lambda: host.file(f"{instance.folder}/working").exists, "the request is being worked on")
+        instance.stop()
+        assert request.result()[0].status == 200
+
+
+@pytest.mark.once
+def test_a_stop_waits_no_longer_than_it_was_told(host: Host) -> None:
+    with running(host, "tuned", "hurried") as instance, ThreadPoolExecutor() as background:
+        request = background.submit(instance.ask, "/work?15")
+        until(lambda: host.file(f"{instance.folder}/working").exists, "the request is being worked on")
+        instance.stop()
+        (answer,) = request.result()
+    assert (answer.status, answer.seconds < 10) == (0, True)

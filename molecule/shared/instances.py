@@ -1,0 +1,116 @@
+"""Instances of a release by hand, for the scenarios of the app servers.
+
+An instance is a transient unit of systemd here: that waits for READY, and keeps no more of it than the test needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from testinfra.backend.base import CommandResult
+from testinfra.host import Host
+
+from socket_client import Answer, ask
+
+
+class Instance:
+    """A release that is served on a socket of its own."""
+
+    def __init__(self, host: Host, release: str, name: str) -> None:
+        self.host, self.release, self.unit = host, release, f"test-{name}"
+        self.folder = f"/run/{self.unit}"
+        self.socket = f"{self.folder}/app.sock"
+
+    def start(self, *, command: str = "", **environment: str) -> CommandResult:
+        """Start it; returns when it is ready or has failed."""
+        properties = {
+            "Type": "notify",
+            "NotifyAccess": "all",
+            "KillMode": "mixed",
+            "RuntimeDirectory": self.unit,
+            "RuntimeDirectoryPreserve": "restart",
+            "TimeoutStartSec": "20",
+            "WorkingDirectory": "/srv/home",
+        }
+        options = [f"--property={name}={value}" for name, value in properties.items()]
+        options += [f"--setenv={name}='{value}'" for name, value in environment.items()]
+        return self.host.run(
+            f"systemd-run --quiet --collect --unit={self.unit} --uid=site {' '.join(options)} "
+            + (command or f"/srv/{self.release}/bin/serve {self.socket}")
+        )
+
+    def stop(self) -> None:
+        """Stop it as a process manager does: SIGTERM to the main process."""
+        self.host.run("systemctl stop %s", self.unit)
+
+    def ask(self, *urls: str, lanes: int = 1, keep: bool = False) -> list[Answer]:
+        """Send requests over its socket."""
+        return ask(self.host, self.socket, *urls, lanes=lanes, keep=keep)
+
+    def kill(self) -> None:
+        """End it at once, for a test that is not about its end."""
+        self.host.run("systemctl kill --signal=KILL %s", self.unit)
+        self.stop()
+
+    def leave_unread(self) -> str:
+        """Send a large body, which the application does not read, and only then look for the answer, as an edge does."""
+        send = (
+            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1]);"
+            "s.sendall(b'POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 4000000\\r\\n\\r\\n' + bytes(4000000));"
+            "print(s.makefile().readline())"
+        )
+        return self.host.run("python3 -c %s %s", send, self.socket).stdout.strip()
+
+    def waiting(self) -> int:
+        """How many requests to /wait are being worked on."""
+        return int(self.host.check_output(f"find {self.folder} -name 'waiting-*' | wc -l"))
+
+    def enough(self) -> None:
+        """Let them end, and later ones at once."""
+        self.host.run("touch %s/enough", self.folder)
+
+    @property
+    def main(self) -> int:
+        """Its main process."""
+        return int(self.host.check_output("systemctl show -P MainPID %s", self.unit))
+
+    @property
+    def workers(self) -> set[int]:
+        """Its worker processes."""
+        return {int(pid) for pid in self.host.run(f"pgrep --parent {self.main}").stdout.split()}
+
+    @property
+    def log(self) -> str:
+        """What it wrote since its last start."""
+        invocation = self.host.check_output("systemctl show -P InvocationID %s", self.unit)
+        match = f"_SYSTEMD_INVOCATION_ID={invocation}" if invocation else f"--unit={self.unit}"
+        return self.host.check_output(f"journalctl --output=cat --no-pager {match}")
+
+
+@contextlib.contextmanager
+def running(host: Host, release: str, name: str, **environment: str) -> Iterator[Instance]:
+    """Run an instance for a while."""
+    instance = Instance(host, release, name)
+    started = instance.start(**environment)
+    try:
+        assert started.succeeded, started.stderr + instance.log
+        yield instance
+    finally:
+        instance.kill()
+
+
+def cores(host: Host) -> int:
+    """How many the server has."""
+    return int(host.check_output("nproc"))
+
+
+def work(instance: Instance, lanes: int) -> list[dict[str, Any]]:
+    """Send requests that take a while, so many at once; return who worked on each, from when to when."""
+    return [answer.json for answer in instance.ask("/work?0.25", lanes=lanes)]
+
+
+def most_at_once(works: list[dict[str, Any]]) -> int:
+    """Return how many were being worked on in the busiest moment."""
+    return max(sum(one["begin"] <= at["begin"] < one["end"] for one in works) for at in works)
