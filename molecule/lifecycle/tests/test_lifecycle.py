@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from visitors import NAME, Visitors
 
 SITE = Site(Path(__file__).parents[1] / "environment", "guestbook", "lifecycle-trixie")
 HOME = "/srv/guestbook"
+EDGE_LOG = "/var/log/nginx/guestbook.error.log"
 LOG_UNITS = "guestbook*"
 KEPT = 5  # app_releases_kept
 # Far above what a step of a deploy takes.
@@ -40,6 +42,7 @@ class Source:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.edition = 0
+        self.run = time.strftime("%F %T")  # what a run before deployed on this server is something else
         shutil.copytree(ROOT / "app", folder, ignore=shutil.ignore_patterns("tests", "instance", "__pycache__"))
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -57,7 +60,7 @@ class Source:
 
     def mark(self, ahead: int = 0) -> str:
         """Return what the pages of an edition say."""
-        return f"<p>Edition {self.edition + ahead}.</p>" if self.edition + ahead else ""
+        return f"<p>Edition {self.edition + ahead} of {self.run}.</p>" if self.edition + ahead else ""
 
     def migration(self, body: str) -> None:
         """Add a migration."""
@@ -205,6 +208,7 @@ def in_the_book(host: Host) -> Counter[str]:
 @pytest.fixture(scope="module")
 def visitors(host: Host) -> Iterator[Visitors]:
     sql(host, "delete from entries")
+    host.check_output("truncate --size=0 %s", EDGE_LOG)
     with Visitors(SITE.address) as there:
         there.all_come_round()
         yield there
@@ -218,9 +222,12 @@ def source(tmp_path_factory: pytest.TempPathFactory, visitors: Visitors) -> Sour
 
 @pytest.fixture(autouse=True)
 def no_visitor_is_let_down(host: Host, visitors: Visitors) -> Iterator[None]:
-    """Every answer was right, no visitor stayed away, and no entry is lost or there twice."""
+    """Every answer was right at the first try, no visitor stayed away, and no entry is lost or there twice."""
     yield
     visitors.all_come_round()
+    trouble = host.run("grep -E '\\[(error|crit|alert|emerg)\\]' %s", EDGE_LOG).stdout
+    host.check_output("truncate --size=0 %s", EDGE_LOG)
+    assert trouble == "", "the edge had to try again, or gave up"
     with visitors.standing_still():
         book = in_the_book(host)
         wrong, visitors.wrong = visitors.wrong, []
@@ -233,10 +240,30 @@ def no_visitor_is_let_down(host: Host, visitors: Visitors) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------ the journey
 
 
-def test_a_new_version_takes_over(host: Host, source: Source) -> None:
+# Waits for the end of a unit; prints how many connections its socket had at the last moment before it was told to stop.
+# Source: proc_net(5), /proc/net/unix: state 03 is connected, and the accepting side bears the listener's path.
+LAST_CONNECTIONS = """
+import pathlib, subprocess, sys
+unit, path = sys.argv[1:]
+last = None
+while True:
+    rows = [row.split() for row in pathlib.Path("/proc/net/unix").read_text().splitlines()]
+    count = sum(row[5] == "03" and row[-1] == path for row in rows)
+    if subprocess.run(["systemctl", "is-active", "--quiet", unit]).returncode:
+        break
+    last = count
+print(last)
+"""
+
+
+def test_a_new_version_takes_over_and_the_old_one_is_drained_first(host: Host, source: Source) -> None:
     old, edition = active(host), source.new_edition()
-    code, output = deploy(source)
+    with ThreadPoolExecutor() as watchers:
+        what = [f"guestbook@{old}.service", f"/run/guestbook/{old}.sock"]
+        last = watchers.submit(host.check_output, "timeout 300 python3 -c %s %s %s", LAST_CONNECTIONS, *what)
+        code, output = deploy(source)
     assert code == 0, output
+    assert last.result() == "0"
     assert active(host) != old
     assert edition in SITE.ask("/").body.decode()
     assert_settled(host, active(host))
@@ -315,6 +342,7 @@ def test_after_a_reboot_the_active_release_is_back_and_no_other(host: Host, visi
     with visitors.forgiving():
         program = [sys.executable, str(ROOT / "molecule/shared/servers.py"), "reboot", SITE.server]
         subprocess.run(program, check=True, capture_output=True)
+    host.check_output("truncate --size=0 %s", EDGE_LOG)  # nginx is there before the application
     assert host.check_output(links) == before
     assert_settled(host, release)
 
