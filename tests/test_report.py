@@ -37,7 +37,7 @@ def application() -> dict[str, Any]:
         "previous": OLD,
         "releases": [
             release(ACTIVE, "active", activated=NOW - 3600),
-            release(BROKEN, "failed", reason="app_module: 'x:y' does not import."),
+            release(BROKEN, "failed", failed=NOW, reason="app_module: 'x:y' does not import."),
             release(OLD, "previous", activated=NOW - 9000, source="https://git.example.com/me/project/that/is/long.git v0.1"),
         ],
         "programs": [
@@ -71,7 +71,7 @@ def test_the_table_says_which_release_is_what_and_why_one_failed(
     moment = report.moment
     assert f"{ACTIVE} active {moment(NOW - 7200)} {moment(NOW - 3600)} v1" in lines
     assert f"{BROKEN} failed {moment(NOW - 7200)} - v1" in lines
-    assert f"{BROKEN} failed: app_module: 'x:y' does not import." in lines
+    assert f"{BROKEN} failed on {moment(NOW)}: app_module: 'x:y' does not import." in lines
     assert any(line.startswith(OLD) and "…" in line and line.endswith("v0.1") for line in lines)
 
 
@@ -90,6 +90,8 @@ def test_a_deploy_that_failed_is_shown_with_its_step_and_reason(
     lines = table(report, application)
     assert f"{report.moment(NOW)} deploy {BROKEN} failed (build) 4 s ada from desk" in lines
     assert f"{report.moment(NOW)}: app_module: no." in lines
+    application["releases"][1]["reason"] = "app_module: no."
+    assert not any(line.startswith(f"{report.moment(NOW)}: ") for line in table(report, application))  # said above
 
 
 def test_who_deploys_and_that_the_site_is_closed_is_said(report: ModuleType, application: dict[str, Any]) -> None:

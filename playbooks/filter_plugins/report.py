@@ -74,7 +74,8 @@ def releases(facts: Facts) -> list[str]:
     )
     for one in facts["releases"]:
         if one["state"] == "failed" and one["reason"]:
-            lines.append(f"{one['id']} failed: {one['reason']}")
+            when = f" on {moment(one['failed'])}" if one["failed"] else ""
+            lines.append(f"{one['id']} failed{when}: {one['reason']}")
     return lines
 
 
@@ -98,12 +99,13 @@ def deploys(facts: Facts) -> list[str]:
     if not facts["deploys"]:
         return []
     rows, reasons = [], []
+    said = {one["reason"] for one in facts["releases"] if one["state"] == "failed"}
     for one in facts["deploys"]:
         when, outcome = moment(one.get("time")), one.get("outcome", "-")
         outcome += f" ({one['step']})" if one.get("step", "done") != "done" else ""
         who = f"{one.get('who', '-')} from {one.get('host', '-')}"
         rows.append((when, one.get("verb", "-"), one.get("id", "-"), outcome, f"{one.get('seconds', 0)} s", who))
-        if one.get("reason"):
+        if one.get("reason") and one["reason"] not in said:
             reasons.append(f"{when}: {one['reason']}")
     return columns(("last deploys", "what", "release", "outcome", "took", "who"), rows) + reasons
 
