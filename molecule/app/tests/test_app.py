@@ -406,9 +406,10 @@ def test_a_prestart_script_of_the_application_s_is_run(host: Host, deploys: Depl
     """What it exports reaches the application, as with the container images that know such a script."""
     script = 'echo script for $APP_RELEASE >> data/notes/prestart\nexport WORDS="it\'s $APP_NAME"\nNOT_EXPORTED=1\n'
     deploys.write(script, "prestart.sh")
-    deploys.write("import os\n" + GOOD.replace("VERSION", "os.environ['WORDS'], 'NOT_EXPORTED' in os.environ"))
+    deploys.write("import os\n" + GOOD.replace("VERSION", "(os.environ['WORDS'], 'NOT_EXPORTED' in os.environ)"))
     prestart = "echo command >> data/notes/prestart"
-    assert deploys.run(app_prestart=[prestart])[0] == 0
+    code, output = deploys.run(app_prestart=[prestart])
+    assert code == 0, output
     assert answer(host, "changing") == {"version": ["it's changing", False]}
     file = host.file("/srv/changing/current/env.prestart")
     assert (file.user, file.group, file.mode) == ("root", "changing", 0o640)
