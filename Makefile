@@ -33,6 +33,7 @@ demo: host tools ## A throwaway Debian 13 server with the example site on it (ro
 	  The site:    http://$$address/
 	  Log in:      $(SERVERS) ssh demo
 	  Its log:     $(SERVERS) ssh demo journalctl -u 'guestbook@*' -n 50
+	  How it does: .venv/bin/ansible-playbook playbooks/status.yml
 	  Again:       make demo          (changes nothing; edit app/ first, and it deploys)
 	  Remove it:   make demo-down
 
