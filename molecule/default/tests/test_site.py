@@ -257,4 +257,4 @@ def test_every_service_of_the_server_is_well(server: str) -> None:
 def test_an_environment_s_template_extends_the_role_s() -> None:
     """environments/hello/templates/ bounds the request line; the rest of the configuration is the role's."""
     assert HELLO.ask("/?" + 900 * "x").status == 200
-    assert HELLO.ask("/?" + 1100 * "x").status == 400
+    assert HELLO.ask("/?" + 1100 * "x").status == 414
