@@ -256,6 +256,14 @@ def test_nothing_outside_the_source_is_published(host: Host, deploys: Deploys) -
 
 
 @pytest.mark.once
+def test_a_static_folder_that_leads_elsewhere_is_not_published(host: Host, deploys: Deploys) -> None:
+    (deploys.source / "static").symlink_to("/etc")
+    code, output = deploys.run()
+    assert code == 0, output
+    assert host.check_output("find /srv/changing/current/public -type f") == ""
+
+
+@pytest.mark.once
 def test_a_shared_folder_cannot_lead_out_of_the_release(host: Host, deploys: Deploys) -> None:
     host.check_output("mkdir -p /srv/outside/kept && touch /srv/outside/kept/file")
     (deploys.source / "way").symlink_to("/srv/outside")
@@ -404,7 +412,9 @@ def test_hooks_run_around_a_build_and_an_activation_and_only_then(
 @pytest.mark.once
 def test_a_prestart_script_of_the_application_s_is_run(host: Host, deploys: Deploys) -> None:
     """What it exports reaches the application, as with the container images that know such a script."""
-    script = 'echo script for $APP_RELEASE >> data/notes/prestart\nexport WORDS="it\'s $APP_NAME"\nNOT_EXPORTED=1\n'
+    script = (
+        'echo script for $APP_RELEASE >> data/notes/prestart\nexport WORDS="it\'s $APP_NAME"\nNOT_EXPORTED=1\nexit 0\n'
+    )
     deploys.write(script, "prestart.sh")
     deploys.write("import os\n" + GOOD.replace("VERSION", "(os.environ['WORDS'], 'NOT_EXPORTED' in os.environ)"))
     prestart = "echo command >> data/notes/prestart"

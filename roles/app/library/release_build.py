@@ -311,7 +311,8 @@ def publish(release: Release, static_dir: str, static_url: str) -> None:
     public = release.path / "public"
     public.mkdir()
     public.chmod(0o755)
-    if not static_dir or not source.is_dir():
+    # The folder itself may be such a link.
+    if not static_dir or not source.is_dir() or not source.resolve().is_relative_to(code.resolve()):
         return
     target = public / static_url.strip("/")
 

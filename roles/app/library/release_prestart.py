@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -53,18 +54,21 @@ output: {description: What the commands printed., type: list, elements: str, ret
 
 # Sourced, so that what it exports can be seen; env(1) prints it beyond doubt, one variable to a zero byte.
 PRESTART_SH = "sh prestart.sh"
+# From a trap, as the script may say exit.
 SOURCE_IT = """
 env -0 > "$0/before"
+trap 'env -0 > "$0/after"' EXIT
 . ./prestart.sh
-env -0 > "$0/after"
 """
+NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 NOT_EXPORTED = {"PWD", "OLDPWD", "SHLVL", "_"}
 
 
-def variables(path: Path) -> dict[str, str]:
-    """Return what env -0 wrote."""
-    pairs = (entry.partition("=") for entry in path.read_text().split("\0") if entry)
-    return {name: value for name, _, value in pairs}
+def variables(path: Path, user: str) -> dict[str, str]:
+    """Return what env -0 wrote; read as the user, who could have put a link there."""
+    status, text = run_as(user, ["cat", str(path)], path.parent, dict(os.environ), 60)
+    pairs = (entry.partition("=") for entry in text.split("\0") if entry and status == 0)
+    return {name: value for name, _, value in pairs if NAME.fullmatch(name)}
 
 
 def source_script(release: Release, user: str, seconds: float) -> tuple[int, str]:
@@ -76,13 +80,11 @@ def source_script(release: Release, user: str, seconds: float) -> tuple[int, str
             user, [str(release.path / "bin/run"), "sh", "-ec", SOURCE_IT, scratch], code, dict(os.environ), seconds
         )
         if status == 0:
-            before, after = (variables(Path(scratch, name)) for name in ("before", "after"))
+            before, after = (variables(Path(scratch, name), user) for name in ("before", "after"))
             exported = {n: v for n, v in after.items() if before.get(n) != v and n not in NOT_EXPORTED}
             if exported:
-                path = release.path / "env.prestart"
                 lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(exported.items())]
-                replace(path, "".join(lines), 0o640)
-                shutil.chown(path, 0, user)
+                replace(release.path / "env.prestart", "".join(lines), 0o640, group=user)
     return status, output
 
 
@@ -134,6 +136,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    os.umask(0o077)  # nothing is for others before it has been given to them
     release = Release(params["home"], params["id"])
     done = bool(release.record.get("prestarted"))
     outputs: list[str] = []

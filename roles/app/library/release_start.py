@@ -74,7 +74,7 @@ def healthy(traffic: Traffic, release: Release, params: dict[str, Any]) -> str:
 def start(traffic: Traffic, release: Release, params: dict[str, Any]) -> None:
     """Start the instance and wait until it is healthy. Raises ReleaseError, with nothing new left running."""
     active = traffic.active
-    traffic.make_run_folder(active)
+    traffic.make_run_folder(traffic.answering)
     release.note(running=True)
     started = release.instance("start")
     wrong = started.stderr.strip() if started.returncode else healthy(traffic, release, params)
@@ -84,7 +84,7 @@ def start(traffic: Traffic, release: Release, params: dict[str, Any]) -> None:
     what += f"{params['health_path']} with a status below 500 within {params['health_timeout']} s "
     what += "(app_health_timeout_seconds).{}\nIts last log lines:\n"
     log = release.log
-    if active == release.id:
+    if release.id in (active, traffic.answering):
         raise ReleaseError(what.format("has the traffic and is not well", " It was left as it is.") + log)
     traffic.stop(release)
     message = what.format("did not come up", " It was stopped; what was active before still is.") + log

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import time
@@ -117,10 +118,12 @@ def link(target: str, path: Path) -> None:
     fresh.rename(path)
 
 
-def replace(path: Path, text: str, mode: int = 0o644) -> None:
+def replace(path: Path, text: str, mode: int = 0o644, group: str | None = None) -> None:
     """Write a small file in one step."""
     fresh = path.with_name(f".{path.name}.next")
     fresh.write_text(text)
+    if group:
+        shutil.chown(fresh, group=group)
     fresh.chmod(mode)
     fresh.rename(path)
 
@@ -148,7 +151,10 @@ def run_as(user: str, argv: list[str], cwd: Path, environment: dict[str, str], s
             output, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
+            try:
+                output, _ = process.communicate(timeout=5)
+            except subprocess.TimeoutExpired as left:  # what it started in a session of its own holds the pipe
+                output = left.output or b""
             return 124, f"{output.decode(errors='replace')}\nstopped after {seconds:.0f} seconds"
     return process.returncode, output.decode(errors="replace")
 
