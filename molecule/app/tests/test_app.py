@@ -230,6 +230,46 @@ def test_a_changed_setting_is_a_new_release(host: Host, deploys: Deploys, variab
     assert active(host, "changing") != before
 
 
+WITH_A_PACKAGE_OF_ITS_OWN = """
+import package
+from flask import Flask
+app = Flask(__name__)
+@app.get("/")
+def index():
+    return {"version": package.VERSION}
+"""
+
+
+@pytest.mark.once
+def test_packages_are_taken_from_a_release_with_the_same_dependencies_only(host: Host, deploys: Deploys) -> None:
+    backend = "[build-system]\nrequires = ['flit_core']\nbuild-backend = 'flit_core.buildapi'\n"
+    (deploys.source / "package").mkdir()
+    deploys.write(backend + "[project]\nname = 'package'\nversion = '1'\ndescription = ''\n", "package/pyproject.toml")
+    deploys.write("flask\ntomli==2.0.1\n./package\n", "requirements.txt")
+    deploys.write(WITH_A_PACKAGE_OF_ITS_OWN)
+    mark = "/srv/changing/current/.venv/mark"
+
+    def deployed(version: int, **variables: Any) -> None:
+        deploys.write(f"VERSION = {version}\n", "package/package.py")
+        code, output = deploys.run(**variables)
+        assert code == 0, output
+        assert answer(host, "changing") == {"version": version}
+
+    deployed(1)
+    first = active(host, "changing")
+    host.check_output("touch %s", mark)
+    deployed(2)  # of which no dependency file says anything
+    assert host.file(mark).exists
+    assert host.run("grep -rIl %s /srv/changing/current/.venv", first).stdout == "", "a program of another release's"
+    deployed(3, app_release_force=True)
+    assert not host.file(mark).exists
+    host.check_output("touch %s", mark)
+    deploys.write("flask\n./package\n", "requirements.txt")
+    deployed(4)
+    assert not host.file(mark).exists
+    assert host.run("ls -d /srv/changing/current/.venv/lib/*/site-packages/tomli").rc != 0
+
+
 @pytest.mark.once
 def test_changed_prestart_commands_are_a_new_release(host: Host, deploys: Deploys) -> None:
     before = active(host, "changing")

@@ -19,7 +19,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy import NO_ROOM, Deploy, no_room
-from ansible.module_utils.release import Release, ReleaseError, last_lines, now, replace, run_as
+from ansible.module_utils.release import Release, ReleaseError, last_lines, now, releases, replace, run_as
 
 DOCUMENTATION = r"""
 module: release_build
@@ -29,6 +29,8 @@ description:
     requirements), derives the release's id from it, and builds I(home)/releases/<id> with uv unless it is there.
   - Dependencies come from C(uv.lock), else C(pyproject.toml), else C(requirements.txt), else I(default_requirements).
     What the app server needs (C(next/requirements.txt)) overrides a version that the application asks for.
+  - Where nothing that can name a dependency has changed, it begins with a copy of an earlier release's virtualenv; a
+    version that no file pins is then the one that was installed there, until I(force) resolves anew.
   - The build runs as I(user); a finished release belongs to root and I(user) may only read it.
   - Fails, and marks the release failed, where a dependency cannot be installed or the module does not import; what was
     built of it is removed again.
@@ -79,7 +81,9 @@ schema: {description: Heads of its Alembic migrations., type: list, elements: st
 BUILD_SECONDS = 1800
 FULL = os.strerror(errno.ENOSPC)
 # Part of every id: raised when this module makes something else of the same input.
-FORMAT = 5
+FORMAT = 6
+# Files of these kinds can have a say in what is installed, wherever they lie.
+NAMES_DEPENDENCIES = {".txt", ".in", ".toml", ".lock", ".cfg"}
 # What compresses well; everything else is left to the edge.
 COMPRESSIBLE = {
     ".css",
@@ -210,6 +214,17 @@ def share(release: Release, name: str, user: str) -> None:
     place.symlink_to(kept)
 
 
+def dependencies(release: Release, params: dict[str, Any], python: str) -> str:
+    """Return a digest of all that has a say in what the virtualenv holds."""
+    facts = [FORMAT, params["uv"], python, params["default_requirements"]]
+    digest = hashlib.sha256(json.dumps(facts).encode() + (release.path / "requirements.txt").read_bytes())
+    for path in sorted((release.path / "code").rglob("*")):
+        if (path.suffix in NAMES_DEPENDENCIES or path.name == "setup.py") and path.is_file():
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(release.path)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
 def install_commands(code: Path, uv: str, python: str, default_requirements: list[str]) -> list[list[str]]:
     """Return the uv commands that make the release's virtualenv, by the first kind of dependency file there is."""
     install = [
@@ -221,7 +236,7 @@ def install_commands(code: Path, uv: str, python: str, default_requirements: lis
         "--override",
         "../requirements.txt",
     ]
-    create = [uv, "venv", "--python", python, "../.venv"]
+    create = [uv, "venv", "--relocatable", "--python", python, "../.venv"]
     if (code / "uv.lock").is_file():
         # The lock is taken as it stands; then the app server, whatever version the lock has of it.
         return [
@@ -267,6 +282,16 @@ def build(release: Release, params: dict[str, Any], python: str) -> list[str]:
         commands = install_commands(code, params["uv"], python, params["default_requirements"])
     except tomllib.TOMLDecodeError as error:
         raise release.fail(f"app_source: its pyproject.toml cannot be read: {error}. Mend it.") from None
+    wanted = dependencies(release, params, python)
+    same = [
+        other
+        for other in releases(release.home)
+        if other.record.get("dependencies") == wanted and (other.path / ".venv/pyvenv.cfg").is_file()
+    ]
+    if same and not params["force"]:
+        # As the application: all that is there is what it may read. uv makes good what still differs, such as a package
+        # that lies in the source itself.
+        commands[0] = ["env", "LC_ALL=C", "cp", "--archive", f"{same[0].path}/.venv/.", "../.venv"]
     for command in commands:
         status, output = run_as(user, command, code, environment, BUILD_SECONDS)
         if status != 0:
@@ -288,7 +313,7 @@ def build(release: Release, params: dict[str, Any], python: str) -> list[str]:
         module = module_of(code, params)
     except configparser.Error as error:
         raise release.fail(f"app_source: its uwsgi.ini cannot be read: {error}. Mend it.") from None
-    release.note(module=module)
+    release.note(module=module, dependencies=wanted)
     check = [str(release.path / "bin/run"), "python", "-c", IMPORT_CHECK, module]
     status, output = run_as(user, check, code, dict(os.environ), 120)
     if status != 0:

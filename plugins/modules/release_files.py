@@ -1,0 +1,127 @@
+#!/usr/bin/python
+"""Write what a role adds to the next release; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+import grp
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: release_files
+short_description: Write what a role adds to the next release
+description:
+  - Renders templates on the control machine and writes all of them in one task; a file that is as it should be is left alone.
+  - Nothing is written where one of them does not pass its validation.
+options:
+  dest: {description: "Folder of what the next release is made of; it and C(bin/) in it exist.", type: path, required: true}
+  group: {description: May read the files; their owner is root., type: str, default: root}
+  templates: {description: Folders with templates; the first that has one wins., type: list, elements: path, required: true}
+  files:
+    description: The files.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      src: {description: Name of the template., type: str, required: true}
+      dest: {description: Path below I(dest)., type: str, required: true}
+      mode: {description: Mode in octal digits., type: str, default: "0640"}
+      validate: {description: "A command that ends with 0 where C(%s), the new file, is in order.", type: str}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+author: Slipway
+"""
+
+EXAMPLES = r"""
+- name: The release brings its app server
+  release_files:
+    dest: /srv/guestbook/next
+    group: guestbook
+    templates: ["{{ role_path }}/templates"]
+    files:
+      - {src: serve.j2, dest: bin/serve, mode: "0750"}
+"""
+
+RETURN = r"""
+files: {description: The files that were, or in a dry run would be, written., type: list, elements: str, returned: success}
+"""
+
+
+def current(path: Path) -> tuple[str, tuple[int, int, int]]:
+    """Return a file's content, and its owner, group and mode; an empty content where there is none."""
+    try:
+        about = path.stat()
+        return path.read_text(), (about.st_uid, about.st_gid, about.st_mode & 0o7777)
+    except FileNotFoundError:
+        return "", (-1, -1, -1)
+
+
+def validate(module: AnsibleModule, file: dict[str, Any]) -> None:
+    """Fail the module where a file's command does not accept its new content."""
+    with tempfile.NamedTemporaryFile("w", dir=module.tmpdir) as fresh:
+        fresh.write(file["content"])
+        fresh.flush()
+        status, _, error = module.run_command([word.replace("%s", fresh.name) for word in file["validate"].split()])
+    if status != 0:
+        module.fail_json(msg=f"{file['dest']} was not written: {error.strip()}")
+
+
+def write(path: Path, file: dict[str, Any], gid: int) -> None:
+    """Write a file in one step, with its owner and mode from the beginning."""
+    fresh = path.with_name(f".{path.name}.next")
+    fresh.write_text(file["content"])
+    os.chown(fresh, 0, gid)
+    fresh.chmod(int(file["mode"], 8))
+    fresh.rename(path)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "dest": {"type": "path", "required": True},
+            "group": {"type": "str", "default": "root"},
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "dest": {"type": "str", "required": True},
+                    "content": {"type": "str", "required": True},
+                    "mode": {"type": "str", "default": "0640"},
+                    "validate": {"type": "str"},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    os.umask(0o077)
+    folder = Path(module.params["dest"])
+    try:
+        gid = grp.getgrnam(module.params["group"]).gr_gid
+    except KeyError:
+        gid = -1  # a dry run, before the role that makes it; else the group was there before this
+    changed, diff = [], []
+    for file in module.params["files"]:
+        path = folder / file["dest"]
+        wanted, known = (file["content"], (0, gid, int(file["mode"], 8))), current(path)
+        if known == wanted:
+            continue
+        changed.append((path, file))
+        diff.append({"before_header": str(path), "after_header": str(path), "before": known[0], "after": wanted[0]})
+        if file["validate"] and known[0] != wanted[0]:
+            validate(module, file)
+    if not module.check_mode:
+        for path, file in changed:
+            write(path, file, gid)
+    names = [file["dest"] for _, file in changed]
+    module.exit_json(changed=changed != [], files=names, diff=diff)
+
+
+if __name__ == "__main__":
+    main()
