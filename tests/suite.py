@@ -33,6 +33,7 @@ SERVERS = [sys.executable, str(ROOT / "molecule/shared/servers.py")]
 # Far above what any takes: a check that hangs is ended, and the others still run.
 TIMEOUT_SECONDS = 2400
 LINES_SHOWN_OF_A_FAILURE = 120
+LINES_REPEATED = 20
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # `INFO     [nginx > converge] Executed: Successful`
 STEP = re.compile(r"\[[\w-]+ > (?P<step>\w+)\] (?P<what>Executing$|Executed: (?P<result>\w+))")
@@ -260,6 +261,11 @@ def main() -> int:
     for check in checks:
         if check.failed:
             clock.say(f"failed: {check.name} ({check.failed})")
+            # Once more, and short: of a long run often the last lines are all that is kept.
+            lines = [
+                line for line in check.log.read_text().splitlines() if line.startswith(("FAILED ", "ERROR ", "E  "))
+            ]
+            print("\n".join(f"    | {line}" for line in lines[-LINES_REPEATED:]))
     failed = sum(check.failed for check in checks)
     clock.say("done")
     print(f"{sum(check.passed for check in checks)} passed, {failed} failed", flush=True)
