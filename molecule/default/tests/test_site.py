@@ -255,6 +255,8 @@ def test_every_service_of_the_server_is_well(server: str) -> None:
 
 
 def test_an_environment_s_template_extends_the_role_s() -> None:
-    """environments/hello/templates/ bounds the request line; the rest of the configuration is the role's."""
+    """environments/hello/templates/ bounds the request line, and sends visitors on; all else is the roles'."""
     assert HELLO.ask("/?" + 900 * "x").status == 200
     assert HELLO.ask("/?" + 1100 * "x").status == 414
+    moved = HELLO.ask("/old")
+    assert (moved.status, moved.headers["Location"].endswith("/new")) == (301, True)
