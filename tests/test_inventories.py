@@ -17,7 +17,7 @@ INVENTORIES = sorted((ROOT / "inventories").iterdir())
 
 @pytest.mark.parametrize("inventory", INVENTORIES, ids=lambda path: path.name)
 def test_nothing_of_an_environment_is_taken_for_a_host_but_its_hosts(inventory: Path) -> None:
-    argv = [ROOT / ".venv/bin/ansible-inventory", "--inventory", inventory, "--list"]
+    argv = [str(ROOT / ".venv/bin/ansible-inventory"), "--inventory", str(inventory), "--list"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     known = subprocess.run(argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     assert known.stderr == ""
