@@ -1,4 +1,4 @@
-"""What the app role promises, asked of five kinds of application on a running server."""
+"""What the app role promises, asked of six kinds of application on a running server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testinfra.host import Host
 from probe import play, said, until
 
 SCENARIO = Path(__file__).parents[1]
-APPLICATIONS = ["bare", "pinned", "packaged", "locked", "fetched"]
+APPLICATIONS = ["bare", "pinned", "packaged", "ported", "locked", "fetched"]
 
 # The server has no curl, and needs none: one request over a socket, the status and the body on two lines.
 REQUEST = """
@@ -81,6 +81,12 @@ def test_a_factory_with_arguments_and_a_src_layout_work(host: Host) -> None:
     said_ = answer(host, "packaged")
     assert said_["greeting"] == "good morning"
     assert said_["file"].startswith(f"/srv/packaged/releases/{active(host, 'packaged')}/code/src/")
+
+
+def test_an_uwsgi_ini_names_the_application_where_uwsgi_serves_it(host: Host) -> None:
+    """There is no main:app, which app_module says where nothing else is said."""
+    assert answer(host, "ported") == {"uwsgi": True}
+    assert record(host, "ported", active(host, "ported"))["module"] == "app.main:app"
 
 
 def test_git_brings_the_ref_and_the_subfolder(host: Host) -> None:
@@ -219,6 +225,22 @@ def test_the_same_input_is_the_same_release(host: Host, deploys: Deploys) -> Non
 
 
 @pytest.mark.once
+def test_what_another_app_server_left_is_no_part_of_a_release(host: Host, deploys: Deploys) -> None:
+    """A switch from one to another, and back, ends at the release that was there before."""
+    before = active(host, "changing")
+    assert host.file(f"/srv/changing/releases/{before}/bin/gunicorn.conf.py").exists
+    code, output = deploys.run(app_server="granian")
+    assert code == 0, output
+    between = active(host, "changing")
+    assert host.file("/srv/changing/next/bin/gunicorn.conf.py").exists
+    assert not host.file(f"/srv/changing/releases/{between}/bin/gunicorn.conf.py").exists
+    host.check_output("touch /srv/changing/next/bin/uwsgi.ini")
+    code, output = deploys.run()
+    assert code == 0, output
+    assert active(host, "changing") == before != between
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(
     "variables",
     [{"app_env": {"A": "1"}}, {"gunicorn_threads": 3}, {"systemd_service": {"Nice": 5}}],
@@ -343,10 +365,12 @@ def test_an_instance_left_over_by_an_interrupted_deploy_is_stopped(host: Host, d
 
 @pytest.mark.once
 def test_a_prestart_command_that_takes_too_long_is_ended_with_all_it_started(host: Host, deploys: Deploys) -> None:
-    command = "(sleep 4; touch data/notes/late) & wait"
+    # The last has left the command's session, and holds its output open.
+    command = "(sleep 4; touch data/notes/late) & setsid sleep 61 & wait"
     code, output = deploys.run(app_prestart=[command], app_prestart_timeout_seconds=1)
     assert code != 0
     assert "stopped after 1 seconds" in output
+    host.check_output("pkill -f '[s]leep 61'")  # nobody waited for it
     assert host.run("sleep 4; ls /srv/changing/shared/data/notes/late").rc != 0
 
 
