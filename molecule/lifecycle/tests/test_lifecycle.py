@@ -81,6 +81,34 @@ class Source:
             kept.rename(self.folder)
 
 
+# Waits on the server until a deploy is in a step, and may end the step at once: the one process that has the application's
+# folder open, as it holds the kernel's lock on it. A step can be over before a second question would get there.
+AT_STEP = """
+import json, os, pathlib, sys, time
+home, pid, step, what, seconds = sys.argv[1:]
+deadline = time.monotonic() + float(seconds)
+while time.monotonic() < deadline:
+    try:
+        lock = json.loads(pathlib.Path(home, "deploy.lock").read_text())
+    except (FileNotFoundError, ValueError):
+        lock = {}
+    if (lock.get("pid"), lock.get("step")) == (int(pid), step):
+        break
+    time.sleep(0.005)
+else:
+    sys.exit(f"the deploy came to no {step}: {lock}")
+if what == "kill":
+    for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(fd) == home:
+                os.kill(int(fd.parts[2]), 9)
+                sys.exit()
+        except FileNotFoundError:
+            pass
+    sys.exit("no process is in the step")
+"""
+
+
 class Deploy:
     """A deploy that runs beside the test."""
 
@@ -112,14 +140,18 @@ class Deploy:
         code = self.process.wait(5 * STEP_SECONDS)
         return code, self.output.read_text()
 
-    def reach(self, host: Host, step: str) -> None:
-        """Wait until it is in a step: a task of the play by its name, or what its lock on the server says."""
+    def reach(self, host: Host, step: str, *, kill: bool = False) -> None:
+        """Wait until it is in a step: a task of the play by its name, or what its lock on the server says.
+
+        kill: end what does this step on the server, as the kernel would for want of memory.
+        """
+        if step in SERVER_STEPS:
+            what = [HOME, str(self.process.pid), step, "kill" if kill else "", str(STEP_SECONDS)]
+            host.check_output("python3 -c %s %s %s %s %s %s", AT_STEP, *what)
+            return
 
         def there() -> bool:
             assert self.process.poll() is None, self.output.read_text()
-            if step in SERVER_STEPS:
-                lock = holder(host)
-                return lock.get("pid") == self.process.pid and lock.get("step") == step
             return f"TASK [{step}]" in self.output.read_text()
 
         until(there, f"the deploy is in {step}", STEP_SECONDS)
@@ -483,10 +515,7 @@ def test_a_step_that_dies_on_the_server_is_made_good_by_the_next_deploy(
 ) -> None:
     old, edition = active(host), source.new_edition()
     with Deploy(source, tmp_path / "killed") as deploying:
-        deploying.reach(host, step)
-        # The step is the one process that has the application's folder open: it holds the kernel's lock on it.
-        (process,) = host.check_output("find /proc/[0-9]*/fd -lname %s 2>/dev/null || true", HOME).split()
-        host.check_output("kill -9 %s", process.split("/")[2])
+        deploying.reach(host, step, kill=True)
         code, output = deploying.end()
     assert code != 0, output
     assert_settled(host, active(host))
