@@ -70,6 +70,10 @@ test-fast: tools app-tools ## The tests that need no server
 test-lifecycle: host tools app-tools ## The life of releases, with visitors there all the time (root)
 	@python tests/suite.py lifecycle
 
+.PHONY: test-matrix
+test-matrix: host tools app-tools ## Every app server under every process manager behind every edge; make test asks the half of them (root)
+	@SLIPWAY_MATRIX=all python tests/suite.py matrix
+
 .PHONY: lint
 lint: tools app-tools ## The linters
 	@python tests/suite.py lint

@@ -23,6 +23,7 @@ TASKS = """
     files:
       - {src: serve.j2, dest: bin/serve, mode: "0750", validate: sh -n %s}
       - {src: settings.j2, dest: settings}
+      - {src: password.j2, dest: password, secret: true}
 """
 SERVE = "echo {% block greeting %}hello{% endblock %} you\n{% include 'rest.j2' %}\n"
 
@@ -38,6 +39,7 @@ class Role:
             "roles/server/templates/serve.j2": SERVE,
             "roles/server/templates/rest.j2": "echo the rest\n",
             "roles/server/templates/settings.j2": "a = 1\n",
+            "roles/server/templates/password.j2": "swordfish\n",
         }.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
@@ -45,8 +47,8 @@ class Role:
         (self.dest / "bin").mkdir(parents=True)
         self.play = folder / "play.yml"
 
-    def dry_run(self) -> tuple[int, dict[str, str], str]:
-        """Return the exit code, each file's new content, and the error."""
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Make a dry run; return the exit code and the output, which is JSON."""
         variables = json.dumps(
             {"own": [str(self.own)], "dest": str(self.dest), "ansible_python_interpreter": "python3"}
         )
@@ -59,15 +61,20 @@ class Role:
         ]
         environment = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
         done = subprocess.run(
-            [*argv, f"--extra-vars={variables}", self.play],
+            [*argv, f"--extra-vars={variables}", *arguments, str(self.play)],
             env={"PATH": f"{ROOT}/.venv/bin:/usr/bin:/bin", "HOME": str(self.dest), **environment},
             capture_output=True,
             text=True,
             check=False,
         )
-        result: dict[str, Any] = json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]["localhost"]
+        return done.returncode, done.stdout
+
+    def dry_run(self) -> tuple[int, dict[str, str], str]:
+        """Return the exit code, each file's new content, and the error."""
+        code, output = self.run()
+        result: dict[str, Any] = json.loads(output)["plays"][0]["tasks"][0]["hosts"]["localhost"]
         news = {Path(file["after_header"]).name: file["after"] for file in result.get("diff", [])}
-        return done.returncode, news, result.get("msg", "")
+        return code, news, result.get("msg", "")
 
 
 @pytest.fixture
@@ -78,7 +85,10 @@ def role(tmp_path: Path) -> Role:
 
 def test_a_role_s_own_templates_are_all_it_needs(role: Role) -> None:
     code, news, _ = role.dry_run()
-    assert (code, news) == (0, {"serve": "echo hello you\necho the rest\n", "settings": "a = 1\n"})
+    assert (code, news) == (
+        0,
+        {"serve": "echo hello you\necho the rest\n", "settings": "a = 1\n", "password": "secret\n"},
+    )
     assert list((role.dest / "bin").iterdir()) == []
 
 
@@ -87,6 +97,15 @@ def test_an_environment_overrides_a_block_or_what_is_included(role: Role) -> Non
     (role.own / "rest.j2").write_text("echo more\n")
     code, news, _ = role.dry_run()
     assert (code, news["serve"]) == (0, "echo ahoy you\necho more\n")
+
+
+def test_a_secret_is_shown_nowhere(role: Role) -> None:
+    (role.dest / "password").write_text("herring\n")
+    code, output = role.run("-vvvvv")
+    assert code == 0, output
+    assert '"password"' in output
+    assert "swordfish" not in output
+    assert "herring" not in output
 
 
 def test_what_does_not_pass_its_validation_is_said(role: Role) -> None:

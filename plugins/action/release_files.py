@@ -14,6 +14,7 @@ class ActionModule(ActionBase):
     """Templates in, files out: each task that sends one file costs two round trips, this one costs one for all."""
 
     TRANSFERS_FILES = False
+    _task: Any
     _VALID_ARGS = frozenset(("dest", "group", "templates", "files"))
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -25,7 +26,14 @@ class ActionModule(ActionBase):
         args["files"] = [dict(file) for file in args["files"]]
         for file in args["files"]:
             file["content"] = self.render(file.pop("src"), folders, variables)
-        return self._execute_module("release_files", args, task_vars=variables)
+        task = self._task
+        self._task = task.copy()
+        self._task.no_log = True  # for the module, which would write its arguments to the server's journal
+        try:
+            result: dict[str, Any] = self._execute_module("release_files", args, task_vars=variables)
+        finally:
+            self._task = task
+        return result
 
     def render(self, name: str, folders: list[Path], variables: dict[str, Any]) -> str:
         """Return what becomes of a template; the first folder that has it wins, for what it includes and extends too."""

@@ -31,6 +31,7 @@ options:
       dest: {description: Path below I(dest)., type: str, required: true}
       mode: {description: Mode in octal digits., type: str, default: "0640"}
       validate: {description: "A command that ends with 0 where C(%s), the new file, is in order.", type: str}
+      secret: {description: Whether its content is shown to nobody., type: bool, default: false}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -52,6 +53,10 @@ files: {description: The files that were, or in a dry run would be, written., ty
 """
 
 
+# In the place of the arguments, which AnsibleModule would return with what is secret in them.
+NOT_SHOWN: dict[str, str] = {}
+
+
 def current(path: Path) -> tuple[str, tuple[int, int, int]]:
     """Return a file's content, and its owner, group and mode; an empty content where there is none."""
     try:
@@ -68,7 +73,7 @@ def validate(module: AnsibleModule, file: dict[str, Any]) -> None:
         fresh.flush()
         status, _, error = module.run_command([word.replace("%s", fresh.name) for word in file["validate"].split()])
     if status != 0:
-        module.fail_json(msg=f"{file['dest']} was not written: {error.strip()}")
+        module.fail_json(msg=f"{file['dest']} was not written: {error.strip()}", invocation=NOT_SHOWN)
 
 
 def write(path: Path, file: dict[str, Any], gid: int) -> None:
@@ -95,6 +100,7 @@ def main() -> None:
                     "content": {"type": "str", "required": True},
                     "mode": {"type": "str", "default": "0640"},
                     "validate": {"type": "str"},
+                    "secret": {"type": "bool", "default": False},
                 },
             },
         },
@@ -113,14 +119,15 @@ def main() -> None:
         if known == wanted:
             continue
         changed.append((path, file))
-        diff.append({"before_header": str(path), "after_header": str(path), "before": known[0], "after": wanted[0]})
+        shown = ("", "secret\n") if file["secret"] else (known[0], wanted[0])
+        diff.append({"before_header": str(path), "after_header": str(path), "before": shown[0], "after": shown[1]})
         if file["validate"] and known[0] != wanted[0]:
             validate(module, file)
     if not module.check_mode:
         for path, file in changed:
             write(path, file, gid)
     names = [file["dest"] for _, file in changed]
-    module.exit_json(changed=changed != [], files=names, diff=diff)
+    module.exit_json(changed=changed != [], files=names, diff=diff, invocation=NOT_SHOWN)
 
 
 if __name__ == "__main__":

@@ -105,6 +105,7 @@ def test_settings_can_be_read_by_the_application_alone(host: Host) -> None:
         assert (file.user, file.group, file.mode) == ("root", "bare", 0o640)
     assert host.run("runuser -u nobody -- cat /srv/bare/current/env").rc != 0
     assert host.run("runuser -u pinned -- cat /srv/bare/current/env").rc != 0
+    assert host.run("journalctl --quiet --grep='and a second [l]ine'").stdout == ""
 
 
 def test_each_application_has_a_secret_key_of_its_own(host: Host) -> None:

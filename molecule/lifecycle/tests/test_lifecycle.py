@@ -478,7 +478,7 @@ SERVER_STEPS = ("build", "prestart", "gate", "activate")
 STEPS = [
     "app : Nobody else deploys",
     "app : The application's source is on the server",
-    "app : The application's settings are on the server",
+    "app : The application's settings and programs are on the server",
     "gunicorn : The release brings gunicorn and serves the application with it",
     "systemd : The release brings the program that runs it as services of systemd",
     *SERVER_STEPS,
