@@ -21,13 +21,26 @@ def host(_testinfra_host: Host) -> Host:
     return _testinfra_host
 
 
+def server_of(item: pytest.Item) -> str:
+    """The server that a test asks; empty where it asks none."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params["_testinfra_host"].backend.host) if callspec else ""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, after the reboot, what a reboot cannot change: the tests marked `once`."""
+    """Leave out what was asked already.
+
+    After the reboot: what a reboot cannot change, the tests marked `once`. Of all servers but the first: what is the same on
+    every Debian, those marked `one_debian`.
+    """
     scenario = os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY")
     if scenario and (Path(scenario) / "rebooted").exists():
         once = [item for item in items if item.get_closest_marker("once")]
         items[:] = [item for item in items if item not in once]
         config.hook.pytest_deselected(items=once)
+    asked = [item for item in items if item.get_closest_marker("one_debian") and server_of(item) != server_of(items[0])]
+    items[:] = [item for item in items if item not in asked]
+    config.hook.pytest_deselected(items=asked)
 
 
 @pytest.hookimpl(wrapper=True)

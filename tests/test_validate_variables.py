@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
+import yaml
 
 from plugin import ROOT, load
 
@@ -34,6 +35,13 @@ def test_a_string_is_no_list(plugin: ModuleType) -> None:
         "app_domains: 'www.example.com' is no list; write it as [www.example.com]."
     ]
     assert plugin.not_lists({"app_domains": ["www.example.com"]}, options) == []
+
+
+def test_an_environment_s_templates_are_found_for_every_role_that_takes_some(plugin: ModuleType) -> None:
+    known = {name for role in (ROOT / "roles").iterdir() for name in plugin.options_of(ROOT / "roles", role.name)}
+    wiring = yaml.safe_load((ROOT / "playbooks/wiring.yml").read_text())
+    takers = {name for name in known if name.endswith("_templates")}
+    assert takers == {name for name in wiring if name.endswith("_templates") and name[0] != "_"} > {"nginx_templates"}
 
 
 def test_every_variable_of_the_wiring_is_some_role_s(plugin: ModuleType) -> None:

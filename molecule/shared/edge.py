@@ -1,0 +1,168 @@
+"""What the tests of an edge need: requests to it, and the applications behind it.
+
+The requests come from the control machine over HTTP, as a browser's would; SSH is only used to stop and start things.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+import probe
+from probe import DEADLINE_SECONDS, Answer
+
+
+@dataclass(frozen=True)
+class Server:
+    """A kind of edge: its role, its program, and what it says where no application answers."""
+
+    role: str
+    program: str
+    folder: str
+    extra: str
+    away: int
+    hung: int
+    unknown: bytes  # how the answer to an unknown host begins
+
+    @property
+    def logs(self) -> str:
+        """Where its logs are."""
+        return f"/var/log/{self.program}"
+
+
+SERVER = {
+    "nginx": Server("nginx", "nginx", "/etc/nginx", "conf.d", 502, 504, b""),
+    "apache": Server("apache", "apache2", "/etc/apache2", "conf-enabled", 503, 502, b"HTTP/1.1 421 "),
+}[os.environ["MOLECULE_SCENARIO_NAME"]]
+GZIP = {"Accept-Encoding": "gzip"}
+
+# As a deploy does it: a new link takes the old one's place with a rename.
+SWAP = "cd /run/upstream && ln -s {name}.sock one.new && mv -T one.new one.sock"
+# Ends when an instance accepts connections.
+AWAIT_INSTANCE = (
+    'timeout 20 python3 -c "import socket,time\n'
+    "while socket.socket(1).connect_ex('/run/upstream/{name}.sock'): time.sleep(0.05)\""
+)
+
+Done = subprocess.CompletedProcess[str]
+Run = Callable[[str], str]
+Play = Callable[..., Done]
+Stats = Callable[[str], dict[str, Any]]
+State = Callable[[], str]
+
+
+class Edge:
+    """A server's edge, as the network sees it."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def connect(self, port: int = 80) -> http.client.HTTPConnection:
+        """Open a connection that is kept for several requests."""
+        return http.client.HTTPConnection(self.address, port, timeout=DEADLINE_SECONDS)
+
+    def ask(
+        self,
+        path: str,
+        host: str = "one.test",
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        connection: http.client.HTTPConnection | None = None,
+        port: int = 80,
+    ) -> Answer:
+        """Send a request, on a connection of its own where none is given."""
+        with contextlib.ExitStack() as stack:
+            if connection is None:
+                connection = stack.enter_context(contextlib.closing(self.connect(port)))
+            connection.request(method, path, body, {"Host": host, **(headers or {})})
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+
+    def send(self, request: str, port: int = 80) -> bytes:
+        """Send the bytes of a request as they are; return all that comes back until the connection is closed."""
+        with socket.create_connection((self.address, port), timeout=DEADLINE_SECONDS) as raw:
+            raw.sendall(request.encode())
+            return b"".join(iter(lambda: raw.recv(65536), b""))
+
+    def listens(self, port: int) -> bool:
+        """Whether anything accepts connections on a port."""
+        with socket.socket() as trial:
+            return trial.connect_ex((self.address, port)) == 0
+
+
+@pytest.fixture(scope="module")
+def edge(host: Host) -> Edge:
+    """The server under test, by its address."""
+    return Edge(host.ansible.get_variables()["ansible_host"])
+
+
+@pytest.fixture
+def run(host: Host) -> Run:
+    """Run a command on the server as root; return what it prints."""
+
+    def command(line: str) -> str:
+        return host.check_output(line)
+
+    return command
+
+
+@pytest.fixture
+def stats(run: Run) -> Stats:
+    """Ask an instance itself, past the edge, how often it was asked what and how many connections it has."""
+    program = (
+        "import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);"
+        "s.sendall(b'GET /stats HTTP/1.0\\r\\n\\r\\n');print(s.makefile().read().split('\\n\\n')[-1])"
+    )
+    return lambda instance: json.loads(run(f'python3 -c "{program}" /run/upstream/{instance}.sock'))
+
+
+@pytest.fixture
+def dead_application(run: Run) -> Iterator[None]:
+    """Stop the first site's instances for the length of a test."""
+    run("systemctl stop upstream@blue upstream@green")
+    yield
+    run("systemctl start upstream@blue upstream@green")
+    for name in ("blue", "green"):
+        run(AWAIT_INSTANCE.format(name=name))
+
+
+@pytest.fixture
+def play(host: Host) -> Play:
+    """Run the scenario's play again for this server, for some of its sites; return how it ended and what it printed."""
+    return functools.partial(
+        probe.play, probe.ROOT / "molecule" / SERVER.role / "converge.yml", "--limit", host.backend.host
+    )
+
+
+@pytest.fixture
+def change(host: Host) -> Play:
+    """Run an entry point of the role, named by `tasks`, for one site of this server."""
+    return functools.partial(
+        probe.play, probe.ROOT / "molecule" / SERVER.role / "change.yml", "--limit", host.backend.host
+    )
+
+
+@pytest.fixture
+def state(run: Run) -> State:
+    """Tell which files the edge has and which processes it is, to compare later."""
+    files = f"cd {SERVER.folder} && find . -type f -exec sha256sum {{}} + | sort -k2; find . -type l"
+    return lambda: run(f"{files}; pgrep -a {SERVER.program}")
+
+
+def changes(done: Done) -> int:
+    """Return the number of changes that a play reports."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return int(done.stdout.rpartition("changed=")[2].split()[0])

@@ -1,0 +1,541 @@
+"""What every edge promises, asked of the running servers: nginx and Apache alike.
+
+The scenarios of both run these, beside what only one of them promises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.client
+import json
+
+import pytest
+from testinfra.host import Host
+
+from edge import AWAIT_INSTANCE, GZIP, SERVER, SWAP, Edge, Play, Run, State, Stats, changes
+from probe import until
+
+ROLE = SERVER.role
+
+
+# --- Hosts
+
+
+@pytest.mark.parametrize("name", ["one.test", "www.one.test", "ONE.test", "one.test:80"])
+def test_a_site_answers_to_each_of_its_names(edge: Edge, name: str) -> None:
+    """The names are those of server_names, in any spelling a client may use."""
+    assert edge.ask("/echo", name).json["instance"] in {"blue", "green"}
+
+
+@pytest.mark.parametrize("port", [80, 8080])
+def test_the_second_site_gets_its_own_visitors(edge: Edge, port: int) -> None:
+    """On the port it shares and on the one it has alone."""
+    assert edge.ask("/echo", "two.test", port=port).json["instance"] == "red"
+
+
+def test_a_site_answers_over_ipv6(run: Run) -> None:
+    """The default of what is listened on has both kinds of address."""
+    program = (
+        "import http.client as h;c=h.HTTPConnection('::1',80);"
+        "c.request('GET','/static/both.css',headers={'Host':'one.test'});print(c.getresponse().status)"
+    )
+    assert run(f'python3 -c "{program}"').strip() == "200"
+
+
+# --- Static files
+
+
+@pytest.mark.once
+def test_static_files_survive_a_dead_application(edge: Edge, dead_application: None) -> None:
+    """A file is sent by the edge itself; a page gets the edge's own page, whatever the method."""
+    assert edge.ask("/static/both.css").body == b"/* release 2 */\n"
+    for method in ("GET", "POST", "DELETE"):
+        page = edge.ask("/page", method=method, body=b"a=b" if method == "POST" else None)
+        assert page.status == SERVER.away
+        assert b"one.test is restarting" in page.body
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert page.headers["Cache-Control"] == "no-store"
+
+
+def test_the_error_page_has_no_address_of_its_own(edge: Edge) -> None:
+    """It cannot be asked for, so nobody links to it."""
+    assert edge.ask("/.slipway/50x.html").status == 404
+
+
+@pytest.mark.once
+def test_who_asks_an_application_that_hangs_gets_the_error_page(edge: Edge) -> None:
+    """The second site's proxy timeout is 1 second."""
+    page = edge.ask("/hang", "two.test")
+    assert page.status == SERVER.hung
+    assert b"two.test is restarting" in page.body
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("code", [404, 500, 502, 503])
+def test_the_applications_own_error_pages_pass_through(edge: Edge, code: int) -> None:
+    """Only what the edge itself has to say is replaced."""
+    page = edge.ask(f"/status/{code}")
+    assert (page.status, page.body.decode()) == (code, f"The application's own page for {code}")
+
+
+def test_files_of_the_previous_release_can_still_be_fetched(edge: Edge) -> None:
+    """A page loaded before a deploy asks for them; where both have a file, the current one is sent."""
+    assert edge.ask("/static/only-1.css").status == 200
+    assert edge.ask("/static/only-2.css").status == 200
+    assert edge.ask("/static/both.css").body == b"/* release 2 */\n"
+
+
+def test_a_static_url_without_a_file_is_the_application_s(edge: Edge) -> None:
+    """A package of the application may bring static files of its own, which it serves itself."""
+    assert "instance" in edge.ask("/static/none.css").json
+
+
+def test_static_files_may_be_kept_for_an_hour_and_versioned_ones_for_ever(edge: Edge) -> None:
+    """With validators, so that asking again costs little; nothing of the kind on what is missing."""
+    plain, versioned = edge.ask("/static/both.css"), edge.ask("/static/both.css?v=2")
+    assert plain.headers["Cache-Control"] == "max-age=3600"
+    assert "immutable" in ", ".join(versioned.headers.get_all("Cache-Control", []))
+    again = edge.ask("/static/both.css", headers={"If-None-Match": plain.headers["ETag"]})
+    assert again.status == 304
+    assert "Cache-Control" not in edge.ask("/static/none.css?v=2").headers
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".env",
+        ".git/config",
+        "settings.py",
+        "settings.pyc",
+        "SETTINGS.PY",
+        "app.ini",
+        "app.env",
+        "data.sqlite",
+        "data.db",
+        "dump.sql",
+        "dump.sql.gz",
+        "page.html.bak",
+        ".page.html.swp",
+        "page.html.swp",
+        "page.html~",
+        "folder.py/.secret",
+        "server.key",
+    ],
+)
+def test_files_that_are_no_assets_are_never_sent(edge: Edge, host: Host, name: str) -> None:
+    """They are there, and readable for the edge: only the role's rule keeps them."""
+    assert host.file(f"/srv/one/current/public/static/{name}").is_file
+    for spelling in (name, f"./{name}", f"/{name}", name.replace(".", "%2e")):
+        path = f"/static/{spelling}"
+        answer = edge.ask(path)
+        assert (answer.status, b"secret" in answer.body) == (404, False), path
+
+
+def test_hidden_files_are_not_asked_of_the_application_either(edge: Edge) -> None:
+    """But .well-known is: clients find settings there."""
+    assert edge.ask("/.env").status == 404
+    assert edge.ask("/a/.git/HEAD").status == 404
+    assert edge.ask("/.well-known/security.txt").json["path"] == "/.well-known/security.txt"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../../../../../etc/passwd",
+        "/static/..%2f..%2f..%2f..%2f..%2fetc/passwd",
+        "/static/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "/static/..%5c..%5cetc/passwd",
+        "/static//etc/passwd",
+        "/static../etc/passwd",
+        "/static../.env",
+        "//etc/passwd",
+        "/static/%00/etc/passwd",
+        "/static/both.css/",
+        "/static/",
+    ],
+)
+def test_no_path_leads_out_of_the_static_folder(edge: Edge, path: str) -> None:
+    """What the edge sends is below a root; all else is the application's, or nothing."""
+    answer = edge.ask(path)
+    assert b"root:" not in answer.body
+    assert b"secret" not in answer.body
+    assert answer.status in {400, 404} or "instance" in answer.json
+
+
+# --- Compression
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/only-2.css",
+        "/static/app.js",
+        "/static/app.mjs",
+        "/static/page.json",
+        "/static/drawing.svg",
+        "/static/fonts/text.ttf",
+        "/large.json",
+    ],
+)
+def test_text_is_compressed_for_those_who_accept_it(edge: Edge, path: str) -> None:
+    """Files and pages alike; others get the same bytes plain, and caches are told of the difference."""
+    packed, plain = edge.ask(path, headers=GZIP), edge.ask(path)
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.headers["Vary"] == "Accept-Encoding"
+    assert "Content-Encoding" not in plain.headers
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body)
+
+
+def test_text_is_compressed_behind_a_proxy_too(edge: Edge) -> None:
+    """nginx by itself does not where the request has a Via header."""
+    answer = edge.ask("/large.json", headers={**GZIP, "Via": "1.1 cache"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("path", ["/static/picture.png", "/large.png", "/static/tiny.css", "/small.json"])
+def test_what_would_not_shrink_is_not_compressed(edge: Edge, path: str) -> None:
+    """Pictures are compressed already, and small answers are not worth it."""
+    answer = edge.ask(path, headers=GZIP)
+    assert answer.status == 200
+    assert "Content-Encoding" not in answer.headers
+
+
+def test_the_precompressed_twin_is_what_is_sent(edge: Edge, run: Run) -> None:
+    """Its very bytes, with the type of the file; the file itself to those who do not accept gzip."""
+    packed, plain = edge.ask("/static/twin.css", headers=GZIP), edge.ask("/static/twin.css")
+    twin = run("od -An -v -tx1 /srv/one/current/public/static/twin.css.gz")
+    assert packed.body == bytes.fromhex(twin)
+    assert packed.headers["Content-Type"] == "text/css"
+    assert gzip.decompress(packed.body) == b"/* compressed ahead of time */\n"
+    assert plain.body.startswith(b"1\n2\n")
+
+
+def test_compression_can_be_switched_off(edge: Edge) -> None:
+    """The second site has compression switched off."""
+    assert "Content-Encoding" not in edge.ask("/large.json", "two.test", headers=GZIP).headers
+
+
+# --- What the application is told
+
+
+def test_the_application_sees_who_asks_and_for_what(edge: Edge) -> None:
+    """The host with the client's port, the scheme, and one client address: that of the connection."""
+    with contextlib.closing(edge.connect()) as connection:
+        headers = edge.ask("/echo?a=b%20c", "one.test:8123", connection=connection).json["headers"]
+        assert connection.sock is not None
+        mine = connection.sock.getsockname()[0]
+    assert headers["host"] == headers["x-forwarded-host"] == ["one.test:8123"]
+    assert headers["x-forwarded-for"] == headers["x-real-ip"] == [mine]
+    assert headers["x-forwarded-proto"] == ["http"]
+    assert headers["x-forwarded-port"] == ["80"]
+    assert edge.ask("/echo?a=b%20c").json["path"] == "/echo?a=b%20c"
+
+
+def test_a_client_cannot_pass_itself_off_as_another(edge: Edge) -> None:
+    """What it says of itself is replaced, or does not get through."""
+    lies = {
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Real-IP": "203.0.113.7",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.test",
+        "X-Forwarded-Port": "4444",
+        "X-Forwarded-Prefix": "/evil",
+        "Forwarded": "for=203.0.113.7;host=evil.test",
+    }
+    headers = edge.ask("/echo", headers=lies).json["headers"]
+    told = json.dumps(headers)
+    assert "203.0.113.7" not in told
+    assert "evil" not in told
+    assert headers["x-forwarded-proto"] == ["http"]
+    assert headers["x-forwarded-port"] == ["80"]
+    assert len(headers["x-forwarded-for"]) == 1
+
+
+def test_a_client_cannot_name_another_host_than_the_one_it_reached(edge: Edge) -> None:
+    """With a full URL in the request line the Host header counts for nothing (RFC 9112, 3.2.2)."""
+    answer = edge.send("GET http://one.test/echo HTTP/1.1\r\nHost: evil.test:81\r\nConnection: close\r\n\r\n")
+    assert b'"instance"' in answer
+    assert b"evil" not in answer
+
+
+def test_the_proxy_header_never_reaches_the_application(edge: Edge) -> None:
+    """Programs take it for their own proxy setting (https://httpoxy.org)."""
+    assert "proxy" not in edge.ask("/echo", headers={"Proxy": "http://203.0.113.7"}).json["headers"]
+
+
+def test_a_request_above_the_limit_is_refused(edge: Edge, stats: Stats) -> None:
+    """The first site's limit is 1m; one at the limit arrives whole."""
+    limit = 1024 * 1024
+    assert edge.ask("/echo", method="POST", body=bytes(limit)).json["body_bytes"] == limit
+    before = [stats(name)["requests"].get("POST /echo") for name in ("blue", "green")]
+    # The head alone says it; the edge may close before the rest has been sent.
+    head = f"POST /echo HTTP/1.1\r\nHost: one.test\r\nConnection: close\r\nContent-Length: {limit + 1}\r\n\r\n"
+    assert edge.send(head).startswith(b"HTTP/1.1 413 ")
+    assert [stats(name)["requests"].get("POST /echo") for name in ("blue", "green")] == before
+
+
+# --- Connections to the application
+
+
+@pytest.mark.once
+def test_a_restart_of_the_application_costs_the_next_visitor_nothing(edge: Edge, run: Run) -> None:
+    """The edge notices that connections it kept have ended."""
+    with contextlib.closing(edge.connect()) as connection:
+        name = edge.ask("/echo", connection=connection).json["instance"]
+        run(f"systemctl restart upstream@{name}")
+        run(AWAIT_INSTANCE.format(name=name))
+        assert edge.ask("/echo", connection=connection).status == 200
+
+
+@pytest.mark.once
+def test_moving_the_socket_moves_the_traffic_without_a_reload(edge: Edge, run: Run, state: State) -> None:
+    """Every request on the way is answered, and the edge has the same processes as before."""
+    before = state()
+    for name in ("green", "blue", "green", "blue"):
+        run(SWAP.format(name=name))
+        assert edge.ask("/echo").status == 200
+        with contextlib.closing(edge.connect()) as connection:
+
+            def moved(connection: http.client.HTTPConnection = connection, name: str = name) -> bool:
+                return bool(edge.ask("/echo", connection=connection).json["instance"] == name)
+
+            until(moved, f"{name} answers", 2 + 1)
+    assert state() == before
+
+
+# --- The program
+
+
+def test_it_is_there_after_a_reboot(host: Host) -> None:
+    """Enabled as well as running."""
+    assert host.service(SERVER.program).is_enabled
+    assert host.service(SERVER.program).is_running
+
+
+def test_logs_are_not_for_everybody(run: Run) -> None:
+    """They tell who visited what; another application's user on the server must not read them."""
+    logs = run(f"ls {SERVER.logs}/*.log").split()
+    assert f"{SERVER.logs}/one.access.log" in logs
+    assert run(f"runuser --user nobody -- cat {' '.join(logs)} 2>/dev/null || true") == ""
+
+
+@pytest.mark.once
+def test_logs_are_rotated(run: Run) -> None:
+    """By what the package brings: the files bear names that it looks for."""
+    run(f"logrotate --debug /etc/logrotate.d/{SERVER.program} 2>&1 | grep -F {SERVER.logs}/one.access.log")
+
+
+# --- A single-page application: the site `page`
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+PAGE = b"<h1>one page</h1>\n"
+
+
+def test_the_front_page_is_the_static_index(edge: Edge) -> None:
+    answer = edge.ask("/", "page.test")
+    assert (answer.status, answer.body) == (200, PAGE)
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-cache"  # the next release's is seen at once
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_page_that_the_application_does_not_know_is_the_index_too(edge: Edge, method: str) -> None:
+    answer = edge.ask("/status/404", "page.test", method=method, headers=BROWSER)
+    assert (answer.status, answer.body) == (200, PAGE if method == "GET" else b"")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(("method", "accept"), [("GET", "application/json"), ("POST", BROWSER["Accept"])])
+def test_a_program_gets_the_application_s_404(edge: Edge, method: str, accept: str) -> None:
+    answer = edge.ask("/status/404", "page.test", method=method, headers={"Accept": accept})
+    assert (answer.status, answer.body) == (404, b"The application's own page for 404")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("status", [200, 403, 500, 503])
+def test_every_other_answer_is_the_application_s(edge: Edge, status: int) -> None:
+    answer = edge.ask(f"/status/{status}", "page.test", headers=BROWSER)
+    assert (answer.status, answer.body) == (status, f"The application's own page for {status}".encode())
+
+
+@pytest.mark.once
+def test_a_browser_is_told_when_the_application_is_away(edge: Edge, run: Run) -> None:
+    run("systemctl stop upstream@red")
+    try:
+        assert edge.ask("/", "page.test").body == PAGE
+        answer = edge.ask("/elsewhere", "page.test", headers=BROWSER)
+        assert answer.status == SERVER.away
+        assert b"page.test is restarting" in answer.body
+    finally:
+        run("systemctl start upstream@red")
+        until(lambda: edge.ask("/echo", "page.test").status == 200, "it is back")
+
+
+# --- Maintenance: the third site's
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
+def test_visitors_are_told_of_maintenance_and_when_to_come_back(edge: Edge, method: str) -> None:
+    """Also after a reboot. Nothing may keep the page, and a search engine forgets nothing because of it."""
+    page = edge.ask("/echo", "third.test", method=method, body=b"a=b" if method == "POST" else None)
+    assert (page.status, page.headers["Retry-After"]) == (503, "300")
+    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert method == "HEAD" or b"<h1>Closed for maintenance</h1>" in page.body
+
+
+def test_static_files_are_sent_in_maintenance_and_nothing_else_reaches_the_application(edge: Edge) -> None:
+    """Such as a page that is still open in a browser needs them."""
+    assert edge.ask("/static/both.css", "third.test").status == 200
+    assert edge.ask("/static/none.css", "third.test").status == 503
+    assert edge.ask("/.slipway/maintenance.html", "third.test").status == 404
+
+
+def test_a_path_that_is_left_open_is_answered_by_the_application(edge: Edge) -> None:
+    """A monitor's, say; and that path alone."""
+    assert edge.ask("/small.json?full=1", "third.test").status == 200
+    assert edge.ask("/small.json/more", "third.test").status == 503
+
+
+def test_another_site_is_not_in_maintenance(edge: Edge) -> None:
+    """The flag is a site's own."""
+    assert edge.ask("/echo").status == 200
+
+
+@pytest.mark.once
+@pytest.mark.one_debian
+def test_maintenance_begins_and_ends_at_once_without_a_reload(edge: Edge, change: Play, state: State) -> None:
+    """And a second time nothing changes."""
+    before = state()
+    site = {"tasks": "maintenance", f"{ROLE}_site_name": "third"}
+    on, off = {f"{ROLE}_maintenance": True}, {f"{ROLE}_maintenance": False}
+    assert changes(change(**site, **off)) == 1
+    assert edge.ask("/echo", "third.test").status == 200
+    assert changes(change(**site, **on)) == 1
+    assert edge.ask("/echo", "third.test").status == 503
+    assert changes(change(**site, **on)) == 0
+    assert state() == before
+
+
+@pytest.mark.once
+@pytest.mark.one_debian
+def test_a_site_that_is_not_there_cannot_be_closed(change: Play) -> None:
+    """Nobody would see the page."""
+    done = change(tasks="maintenance", **{f"{ROLE}_site_name": "fourth"})
+    assert done.returncode != 0
+    assert "serves no site fourth" in " ".join(done.stdout.split())
+
+
+# --- Removal
+
+
+@pytest.mark.once
+@pytest.mark.one_debian
+def test_a_site_is_removed_with_its_port_pages_and_logs(
+    edge: Edge, run: Run, play: Play, change: Play, state: State
+) -> None:
+    """No other site notices, a dry run removes nothing, and a second run finds nothing to remove."""
+    site = {"tasks": "remove", f"{ROLE}_site_name": "site-two"}
+    before = state()
+    assert changes(change("--check", **site)) > 0
+    assert state() == before
+    assert "site-two" in run(f"ls {SERVER.logs} {SERVER.folder}/slipway")
+    assert changes(change(**site)) > 0
+    try:
+        until(lambda: not edge.listens(8080), "8080 is closed")
+        assert edge.send("GET / HTTP/1.1\r\nHost: two.test\r\n\r\n")[:13] == SERVER.unknown
+        assert edge.ask("/echo").status == 200
+        assert edge.ask("/echo", "third.test").status == 503
+        assert run(f"find {SERVER.folder} {SERVER.logs} -name '*two*' -o -name '*default-8080*'") == ""
+        assert changes(change(**site)) == 0
+    finally:
+        assert changes(play(sites=["two"])) > 0
+    assert edge.ask("/echo", "two.test", port=8080).json["instance"] == "red"
+
+
+# --- Changes
+
+
+@pytest.mark.once
+@pytest.mark.one_debian
+def test_a_second_dry_run_sees_nothing_to_change(play: Play) -> None:
+    """With --diff, as one looks before one leaps."""
+    assert changes(play("--check", "--diff")) == 0
+
+
+@pytest.mark.once
+@pytest.mark.one_debian
+def test_an_address_that_no_site_listens_on_any_more_is_closed(edge: Edge, play: Play) -> None:
+    """The second site moves to another port and back; the one left behind is free for others."""
+    unknown = "GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n"
+    assert changes(play(sites=["two"], two_port="8091")) > 0
+    assert edge.ask("/echo", "two.test", port=8091).json["instance"] == "red"
+    assert edge.send(unknown, 8091)[:13] == SERVER.unknown
+    until(lambda: not edge.listens(8080), "8080 is closed")
+    assert changes(play(sites=["two"])) > 0
+    assert edge.ask("/echo", "two.test", port=8080).json["instance"] == "red"
+    until(lambda: not edge.listens(8091), "8091 is closed")
+
+
+@pytest.mark.once
+def test_two_sites_cannot_claim_one_name(play: Play, state: State) -> None:
+    """The edge would send all visitors to one of the two, nginx with a warning and Apache without."""
+    before = state()
+    done = play(sites=["two"], two_server_name="www.one.test")
+    assert done.returncode != 0
+    assert '"www.one.test" on ' in done.stdout
+    assert f"{ROLE}_server_names" in done.stdout
+    assert state() == before
+
+
+@pytest.mark.once
+@pytest.mark.one_debian
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
+def test_a_port_that_another_program_has_is_refused(address: str, run: Run, play: Play, state: State) -> None:
+    """Such a configuration passes its test; then nginx goes on with the old one without a word, and Apache ends."""
+    before = state()
+    run(f"systemd-run --collect --unit=squatter python3 -m http.server --bind {address} 8090")
+    try:
+        until(lambda: "python3" in run("ss -Hltnp sport = :8090"), "the program listens")
+        done = play(sites=["two"], two_port="8090")
+    finally:
+        run("systemctl stop squatter")
+    assert done.returncode != 0
+    assert f"{ROLE}_listen: 8090 is taken by python3" in done.stdout
+    assert state() == before
+
+
+@pytest.mark.once
+@pytest.mark.one_debian
+def test_a_reload_that_was_missed_is_made_good(run: Run, play: Play, state: State) -> None:
+    """A run that was cut after the files were written leaves its mark; the next reloads, and only that one."""
+    before = state()
+    run(f"touch /run/slipway-{ROLE}-reload-due")
+    assert changes(play(sites=["one"])) > 0
+    until(lambda: state() != before, "the edge has new workers")
+    assert changes(play(sites=["one"])) == 0
+
+
+@pytest.mark.once
+@pytest.mark.one_debian
+def test_a_broken_file_of_somebody_else_is_never_reloaded(edge: Edge, run: Run, play: Play) -> None:
+    """It appears after the role's files were judged; the handlers still look before they reload."""
+    workers = run(f"pgrep {SERVER.program}")
+    broken = f"{SERVER.folder}/{SERVER.extra}/broken.conf"
+    run(f"echo nonsense > {broken} && touch /run/slipway-{ROLE}-reload-due")
+    try:
+        done = play(sites=["one"])
+        assert done.returncode != 0
+        assert broken in done.stdout
+        assert run(f"pgrep {SERVER.program}") == workers
+        assert edge.ask("/echo").status == 200
+    finally:
+        run(f"rm {broken}")
+        play(sites=["one"])

@@ -1,0 +1,202 @@
+#!/usr/bin/python
+"""Replace Apache's files, all or none, if Apache accepts the outcome; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.edge_files import ARGUMENTS, EdgeFiles, RefusedError, bindable, run
+
+DOCUMENTATION = r"""
+module: apache_configuration
+short_description: Replace files of Apache's configuration, all or none, if Apache accepts the outcome
+description:
+  - Builds what the configuration would become in a temporary folder, has C(apachectl) judge it as a
+    whole, and only then puts the new files in place, each with a rename.
+  - What Apache refuses changes nothing, and fails with Apache's own words. So do two things that
+    Apache lets pass, a server name that another site of the host has already and an address that
+    another program listens on.
+  - It does not reload Apache. The file O(reload_due) exists from the moment before files are
+    replaced; whoever reloads removes it. While it exists the module reports a change, so that a
+    reload which was missed is made good.
+  - Files belong to root and have mode 0644, so they are no place for secrets.
+options:
+  root: {description: The folder of apache2.conf., type: path, default: /etc/apache2}
+  files:
+    description: Files to have. Folders they need are made.
+    type: list
+    elements: dict
+    default: []
+    options:
+      path: {description: The file's path below O(root)., type: str, required: true}
+      content: {description: The text of the file., type: str, required: true}
+  modules:
+    description: Modules to have enabled, as a2enmod(8) does it.
+    type: list
+    elements: str
+    default: []
+  unlinked:
+    description:
+      - Paths below O(root) that shall not be symbolic links; a link is removed, a file left alone.
+    type: list
+    elements: str
+    default: []
+  absent:
+    description:
+      - Paths below O(root) that shall not exist, such as those of a site that is taken away. A folder
+        further down that is left empty goes with them.
+    type: list
+    elements: str
+    default: []
+  unknown_hosts:
+    description:
+      - What the paths of files begin with that answer unknown hosts, before the address each is for.
+        One whose address no other file of its folder listens on is removed.
+    type: str
+    default: sites-enabled/000-default-
+  listen:
+    description: Ports and addresses the files listen on, as Apache writes them.
+    type: list
+    elements: str
+    default: []
+  replaces:
+    description: Servers that give up their addresses before Apache is started or reloaded.
+    type: list
+    elements: dict
+    default: []
+    options:
+      role: {description: The name it has in RV(predecessors)., type: str, required: true}
+      program: {description: The program's name as ps(1) shows it., type: str, required: true}
+      sites: {description: Folder of its sites; an address that one of another name listens on is not given up., type: path, required: true}
+      reload_due: {description: The file that says it has not given up what it should., type: path, required: true}
+  reload_due:
+    description: Path of the file that says Apache has not read its files yet.
+    type: path
+    required: true
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+notes:
+  - In check mode the outcome is judged too, except on a host without Apache, where the module only
+    warns.
+author: Slipway
+"""
+
+EXAMPLES = r"""
+- name: The site is configured
+  apache_configuration:
+    files:
+      - path: sites-enabled/guestbook.conf
+        content: "{{ lookup('ansible.builtin.template', 'site.conf.j2') }}"
+    modules: [proxy, proxy_http]
+    unlinked: [sites-enabled/000-default.conf]
+    listen: ["80"]
+    reload_due: /run/apache-reload-due
+  notify: Apache is reloaded
+"""
+
+RETURN = r"""
+installed: {description: Whether Apache is on this host., type: bool, returned: success}
+written:
+  description: Paths that were, or in check mode would be, replaced.
+  type: list
+  elements: str
+  returned: success
+sites: {description: Names of the sites that Apache then has., type: list, elements: str, returned: success}
+predecessors: {description: "Those of O(replaces) that still have the site.", type: list, elements: str, returned: success}
+removed:
+  description: Files and links that were, or in check mode would be, removed.
+  type: list
+  elements: str
+  returned: success
+"""
+
+VIRTUAL_HOST = re.compile(r"^\s*<VirtualHost\s+([^>]+)>", re.MULTILINE | re.IGNORECASE)
+# `port 80 namevhost one.test (/etc/apache2/sites-enabled/one.conf:2)`, then `alias www.one.test` for each further name;
+# both are indented below the address, which stands at the beginning of a line.
+NAME = re.compile(r"^\s+(?:port \d+ namevhost|(?:wild )?alias) (\S+)")
+
+
+class Configuration(EdgeFiles):
+    """The files of one Apache, and what some of them shall become."""
+
+    program = "apache2"
+    role = "apache"
+
+    def __init__(self, module: AnsibleModule) -> None:
+        super().__init__(module)
+        for name in module.params["modules"]:
+            for suffix in ("load", "conf"):
+                path, target = f"mods-enabled/{name}.{suffix}", f"../mods-available/{name}.{suffix}"
+                there = (self.root / "mods-available" / f"{name}.{suffix}").exists()
+                if there and not os.path.lexists(self.root / path) and path not in module.params["unlinked"]:
+                    self.links[path] = target
+
+    def orphans(self) -> Iterator[str]:
+        """Yield the files for unknown hosts whose address no site will listen on any more."""
+        folder, _, prefix = self.module.params["unknown_hosts"].rpartition("/")
+        texts = self.texts(folder, prefix).values()
+        heard = {
+            word.removeprefix("*:") for text in texts for words in VIRTUAL_HOST.findall(text) for word in words.split()
+        }
+        for file in sorted((self.root / folder).glob(f"{prefix}*.conf".replace("[", "[[]"))):
+            if file.name.removeprefix(prefix).removesuffix(".conf") not in heard:
+                yield str(file.relative_to(self.root))
+
+    def judge(self, folder: Path) -> tuple[bool, str]:
+        """Have Apache test the configuration in a folder; return if it passes, and what it said of its sites."""
+        control = self.module.get_bin_path("apache2ctl", required=True, opt_dirs=["/usr/sbin"])
+        # Debian's apache2ctl(8) reads envvars in that folder, and has Apache look for relative paths there.
+        environment = {"APACHE_CONFDIR": str(folder)}
+        code, said, faults = self.module.run_command(
+            [control, "-t", "-D", "DUMP_VHOSTS"], environ_update=environment, umask=0o027
+        )
+        return code == 0, (said + faults).rstrip().replace(str(folder), str(self.root))
+
+    def clashes(self, said: str) -> set[str]:
+        """Return the names that two sites claim on one address: Apache takes the first without a word."""
+        found: set[str] = set()
+        twice = set()
+        address = ""
+        for line in said.splitlines():
+            if line[:1].strip():
+                address = line.split()[0]
+            elif match := NAME.match(line):
+                claim = f"{address} {match[1].lower()}"
+                if claim in found:
+                    twice.add(f'"{match[1]}" on {address}')
+                found.add(claim)
+        return twice
+
+    def free(self, address: str) -> bool:
+        """Whether Apache could listen on an address now; a port alone is IPv4 and IPv6, on one socket."""
+        host, _, port = address.rpartition(":")
+        return bindable(host.strip("[]") or "::", int(port), both=True) and (
+            bool(host) or bindable("", int(port), both=True)
+        )
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            **ARGUMENTS,
+            "root": {"type": "path", "default": "/etc/apache2"},
+            "modules": {"type": "list", "elements": "str", "default": []},
+            "unknown_hosts": {"type": "str", "default": "sites-enabled/000-default-"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module, Configuration, module.params["unknown_hosts"])
+    except (RefusedError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
