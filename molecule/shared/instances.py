@@ -78,8 +78,9 @@ class Instance:
 
     @property
     def workers(self) -> set[int]:
-        """Its worker processes."""
-        return {int(pid) for pid in self.host.run(f"pgrep --parent {self.main}").stdout.split()}
+        """Its worker processes: children of the main one, or of the Apache below it, where bin/serve has to stay."""
+        parent = f"$(pgrep --parent {self.main} apache2 || echo {self.main})"
+        return {int(pid) for pid in self.host.run(f"pgrep --parent {parent}").stdout.split()}
 
     @property
     def log(self) -> str:

@@ -77,6 +77,8 @@ def nothing_changes() -> Iterator[None]:
         ({"app_shared_dirs": ["a", "a/b"]}, "app_shared_dirs: one of the folders lies in another"),
         ({"nginx_listen": {"port": 80}}, "nginx_listen"),
         ({"nginx_server_names": ["x.test"]}, "nginx_server_names: playbooks/wiring.yml gives it its value"),
+        ({"edge": "lighttpd"}, 'edge: "lighttpd" is no web server that Slipway sets up. Set it to nginx or apache.'),
+        ({"app_server": "mod_wsgi"}, "app_server: mod_wsgi is a module of Apache"),
         ({"postgresql_max_connections": "many"}, "postgresql_max_connections"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",

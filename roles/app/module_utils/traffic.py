@@ -43,11 +43,12 @@ def ask(path: Path, url: str, host: str, timeout: float) -> str:
 def connections(path: Path) -> int:
     """Count the connections that clients have to a listening unix socket.
 
-    Source: proc_net(5), /proc/net/unix: state 03 is connected, 02 waits to be accepted; both bear the listener's path.
+    Source: proc_net(5), /proc/net/unix: state 03 is connected, 02 waits to be accepted; both bear the listener's path as
+    it was given to bind(2): one that leads over /proc/<process>/root is the same.
     """
     lines = Path("/proc/net/unix").read_text().splitlines()[1:]
     rows = [line.split(maxsplit=7) for line in lines]
-    return sum(1 for row in rows if len(row) == 8 and row[5] in ("02", "03") and row[7] == str(path))
+    return sum(1 for row in rows if len(row) == 8 and row[5] in ("02", "03") and row[7].endswith(str(path)))
 
 
 class Traffic:
