@@ -1,0 +1,143 @@
+"""Every way to run an application: the same site, the same promises.
+
+SLIPWAY_MATRIX=all asks all of them (`make test-matrix`); otherwise those that between them have each role once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+from probe import ROOT, Site, play, said, until
+from visitors import Visitors
+
+ENVIRONMENT = Path(__file__).parents[1] / "environment"
+SITE = Site(ENVIRONMENT, "guestbook", "matrix-trixie")
+
+testinfra_hosts = ["localhost"]
+
+# app_server, app_process_manager, edge. The order changes as many of them at a time as can be.
+WAYS = [
+    ("gunicorn", "systemd", "nginx"),
+    ("uwsgi", "supervisor", "nginx"),
+    ("mod_wsgi", "systemd", "apache"),
+    ("granian", "systemd", "nginx"),
+    ("gunicorn", "supervisor", "nginx"),
+    ("gunicorn", "systemd", "apache"),
+    ("uwsgi", "systemd", "nginx"),
+    ("granian", "supervisor", "nginx"),
+]
+CHOSEN = WAYS if os.environ.get("SLIPWAY_MATRIX") == "all" else WAYS[1:4]
+SERVICES = {"nginx": "nginx", "apache": "apache2"}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the example application, to be changed."""
+    return Path(shutil.copytree(ROOT / "app", tmp_path_factory.mktemp("source") / "app"))
+
+
+def change(source: Path) -> None:
+    """Make a new version of the application."""
+    with (source / "guestbook/__init__.py").open("a") as module:
+        module.write(f"\n# {time.time()}\n")
+
+
+def run(playbook: str, way: tuple[str, str, str], **variables: object) -> None:
+    """Run one of the kit's playbooks with a way chosen; it must succeed."""
+    chosen = dict(zip(("app_server", "app_process_manager", "edge"), way, strict=True))
+    result = play(ROOT / playbook, inventory=ENVIRONMENT, **chosen, **variables)
+    assert result.returncode == 0, said(result)
+
+
+def active(host: Host) -> str:
+    """Return the release that has the traffic."""
+    return str(host.check_output("basename $(readlink /srv/guestbook/current)"))
+
+
+def main_process(host: Host, way: tuple[str, str, str], release: str) -> str:
+    """Return the main process of the web server's instance."""
+    unit, group = f"guestbook@{release}", f"guestbook-{release}"
+    ask = f"systemctl show -P MainPID {unit}" if way[1] == "systemd" else f"supervisorctl pid {group}:{group}-web"
+    return str(host.check_output(ask)).strip()
+
+
+def assert_site_works(host: Host) -> None:
+    """Pages, static files, compression, and what the application knows of its visitor."""
+    release = active(host)
+    until(lambda: release in SITE.ask("/").body.decode(), "the page of the active release")
+    accept = {"Accept-Encoding": "gzip"}
+    style = SITE.ask("/static/style.css", headers=accept)
+    assert (style.status, style.headers["Content-Encoding"]) == (200, "gzip")
+    assert gzip.decompress(style.body) == SITE.ask("/static/style.css").body
+    page = SITE.ask("/", headers=accept)
+    assert (page.status, page.headers["Content-Encoding"]) == (200, "gzip")
+    assert SITE.ask("/static/harbour.png", headers=accept).headers["Content-Encoding"] is None
+    with socket.create_connection((SITE.address, 80)) as connection:
+        mine = connection.getsockname()[0]
+    seen = SITE.ask("/api/whoami", headers={"X-Forwarded-For": "203.0.113.9"}).json
+    assert (seen["address"], seen["scheme"], seen["host"]) == (mine, "http", SITE.address)
+
+
+def assert_nothing_else_runs(host: Host, way: tuple[str, str, str]) -> None:
+    """Of the ways that were chosen before nothing is left running or enabled."""
+    _, manager, edge = way
+    for name, service in SERVICES.items():
+        expected = ("active", "enabled") if name == edge else ("inactive", "disabled")
+        active_now = host.run("systemctl is-active %s", service).stdout.strip()
+        enabled = host.run("systemctl is-enabled %s", service).stdout.strip().replace("not-found", "disabled")
+        assert (active_now, enabled) == expected, name
+    units = host.run("systemctl list-units --plain --no-legend --state=active 'guestbook*'").stdout.split("\n")
+    names = {line.split()[0] for line in units if line}
+    release = active(host)
+    if manager == "systemd":
+        assert names == {f"guestbook@{release}.service", f"guestbook-idle-1@{release}.service"}
+        assert host.run("systemctl is-active supervisor").stdout.strip() == "inactive"
+    else:
+        assert names == set()
+        programs = {line.split(":")[0] for line in host.check_output("supervisorctl status").splitlines()}
+        assert programs == {f"guestbook-{release}", f"guestbook-{release}-workers"}
+
+
+@pytest.mark.parametrize("way", CHOSEN, ids="-".join)
+def test_every_way_keeps_every_promise(source: Path, way: tuple[str, str, str]) -> None:
+    host = SITE.host
+    change(source)
+    run("site.yml", way, app_source=str(source))
+    assert_site_works(host)
+    assert_nothing_else_runs(host, way)
+
+    # A second deploy and a rollback lose no request.
+    first = active(host)
+    change(source)
+    with Visitors(SITE.address) as visitors:
+        visitors.all_come_round()
+        run("playbooks/deploy.yml", way, app_source=str(source))
+        visitors.all_come_round()
+        second = active(host)
+        run("playbooks/rollback.yml", way)
+        visitors.all_come_round()
+    assert visitors.wrong == []
+    assert first != second
+    assert {release for _, release in visitors.pages} == {first, second}
+    assert active(host) == first
+    assert_nothing_else_runs(host, way)
+
+    # What crashes comes back, and so does all of it after a restart of the server.
+    main = main_process(host, way, first)
+    host.check_output("kill -9 %s", main)
+    until(lambda: SITE.ask("/").status == 200 and main_process(host, way, first) != main, "the site after a crash")
+    program = [sys.executable, str(ROOT / "molecule/shared/servers.py"), "reboot", SITE.server]
+    subprocess.run(program, check=True, capture_output=True)
+    host = SITE.host
+    assert_site_works(host)
+    assert_nothing_else_runs(host, way)
