@@ -109,6 +109,16 @@ def test_a_process_is_replaced_after_so_many_requests_and_none_is_lost(tuned: In
 
 
 @pytest.mark.once
+@pytest.mark.one_debian
+def test_a_request_that_takes_too_long_costs_its_process(tuned: Instance) -> None:
+    """And gets no good answer: 60 s are more than the 3 s of a process whose other thread has nothing to do."""
+    until(lambda: len(daemons(tuned)) == PROCESSES, "all processes run")
+    before = daemons(tuned)
+    assert tuned.ask("/work?60")[0].status >= 500
+    until(lambda: len(daemons(tuned) - before) == 1 and len(daemons(tuned)) == PROCESSES, "another took its place")
+
+
+@pytest.mark.once
 def test_nothing_serves_on_when_its_apache_was_killed(host: Host) -> None:
     """bin/serve ends with a fault, which whoever supervises sees, and takes the rest along."""
     with running(host, "plain", "killed") as instance:
