@@ -443,7 +443,8 @@ def podman_agrees(*arguments: str) -> bool:
 
 def taken_networks() -> list[ipaddress.IPv4Network]:
     """What this machine can already reach, without its default route and our own bridge."""
-    found = []
+    # podman keeps the first for its default network, whether or not there is one.
+    found = [ipaddress.IPv4Network("10.88.0.0/16")]
     for route in json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]).stdout):
         if route.get("dev") != N.bridge and route["dst"] != "default":
             with contextlib.suppress(ValueError):

@@ -101,6 +101,14 @@ def _nothing_stays() -> Iterator[None]:
     call("purge")
 
 
+def test_no_checkout_gets_the_subnet_that_podman_keeps_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the prefixes of 1000 checkouts some derive that one."""
+    for number in range(1000):
+        monkeypatch.setattr(servers, "N", servers.Names(f"slipway-{number}"))
+        if servers.N.digest[0] == 88:
+            assert not str(servers.free_subnet()).startswith("10.88."), servers.N.prefix
+
+
 def test_two_calls_at_once_give_two_servers() -> None:
     with ThreadPoolExecutor() as pool:
         addresses = list(pool.map(up, ["one", "two"]))
