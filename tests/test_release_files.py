@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,16 @@ def test_a_role_s_own_templates_are_all_it_needs(role: Role) -> None:
         {"serve": "echo hello you\necho the rest\n", "settings": "a = 1\n", "password": "secret\n"},
     )
     assert list((role.dest / "bin").iterdir()) == []
+
+
+def test_a_file_that_is_as_it_should_be_is_left_alone(role: Role) -> None:
+    """Ends of lines as elsewhere, too: a key that was pasted. In a dry run the owner differs where one is not root."""
+    group, owner = os.getgid(), os.getuid()
+    (role.play.parent / "roles/server/templates/settings.j2").write_text('a = {{ "1\\r\\n2" }}\n')
+    (role.dest / "settings").write_bytes(b"a = 1\r\n2\n")
+    (role.dest / "settings").chmod(0o640)
+    _, news, _ = role.dry_run()
+    assert ("settings" in news) == ((owner, group) != (0, 0))
 
 
 def test_an_environment_overrides_a_block_or_what_is_included(role: Role) -> None:

@@ -57,19 +57,19 @@ files: {description: The files that were, or in a dry run would be, written., ty
 NOT_SHOWN: dict[str, str] = {}
 
 
-def current(path: Path) -> tuple[str, tuple[int, int, int]]:
+def current(path: Path) -> tuple[bytes, tuple[int, int, int]]:
     """Return a file's content, and its owner, group and mode; an empty content where there is none."""
     try:
         about = path.stat()
-        return path.read_text(), (about.st_uid, about.st_gid, about.st_mode & 0o7777)
+        return path.read_bytes(), (about.st_uid, about.st_gid, about.st_mode & 0o7777)
     except FileNotFoundError:
-        return "", (-1, -1, -1)
+        return b"", (-1, -1, -1)
 
 
 def validate(module: AnsibleModule, file: dict[str, Any]) -> None:
     """Fail the module where a file's command does not accept its new content."""
-    with tempfile.NamedTemporaryFile("w", dir=module.tmpdir) as fresh:
-        fresh.write(file["content"])
+    with tempfile.NamedTemporaryFile(dir=module.tmpdir) as fresh:
+        fresh.write(file["content"].encode())
         fresh.flush()
         status, _, error = module.run_command([word.replace("%s", fresh.name) for word in file["validate"].split()])
     if status != 0:
@@ -79,7 +79,7 @@ def validate(module: AnsibleModule, file: dict[str, Any]) -> None:
 def write(path: Path, file: dict[str, Any], gid: int) -> None:
     """Write a file in one step, with its owner and mode from the beginning."""
     fresh = path.with_name(f".{path.name}.next")
-    fresh.write_text(file["content"])
+    fresh.write_bytes(file["content"].encode())
     os.chown(fresh, 0, gid)
     fresh.chmod(int(file["mode"], 8))
     fresh.rename(path)
@@ -115,11 +115,11 @@ def main() -> None:
     changed, diff = [], []
     for file in module.params["files"]:
         path = folder / file["dest"]
-        wanted, known = (file["content"], (0, gid, int(file["mode"], 8))), current(path)
+        wanted, known = (file["content"].encode(), (0, gid, int(file["mode"], 8))), current(path)
         if known == wanted:
             continue
         changed.append((path, file))
-        shown = ("", "secret\n") if file["secret"] else (known[0], wanted[0])
+        shown = ("", "secret\n") if file["secret"] else (known[0].decode(errors="replace"), file["content"])
         diff.append({"before_header": str(path), "after_header": str(path), "before": shown[0], "after": shown[1]})
         if file["validate"] and known[0] != wanted[0]:
             validate(module, file)

@@ -286,10 +286,12 @@ def test_packages_are_taken_from_a_release_with_the_same_dependencies_only(host:
     assert host.run("grep -rIl %s /srv/changing/current/.venv", first).stdout == "", "a program of another release's"
     deployed(3, app_release_force=True)
     assert not host.file(mark).exists
-    host.check_output("touch %s", mark)
+    host.check_output("touch %s.forced", mark)
+    deployed(4)  # what was resolved anew stays
+    assert (host.file(mark).exists, host.file(f"{mark}.forced").exists) == (False, True)
     deploys.write("flask\n./package\n", "requirements.txt")
-    deployed(4)
-    assert not host.file(mark).exists
+    deployed(5)
+    assert not host.file(f"{mark}.forced").exists
     assert host.run("ls -d /srv/changing/current/.venv/lib/*/site-packages/tomli").rc != 0
 
 

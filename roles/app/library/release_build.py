@@ -83,7 +83,7 @@ FULL = os.strerror(errno.ENOSPC)
 # Part of every id: raised when this module makes something else of the same input.
 FORMAT = 6
 # Files of these kinds can have a say in what is installed, wherever they lie.
-NAMES_DEPENDENCIES = {".txt", ".in", ".toml", ".lock", ".cfg"}
+NAMES_DEPENDENCIES = {".txt", ".in", ".toml", ".lock", ".cfg", ".whl", ".gz", ".zip"}
 # What compresses well; everything else is left to the edge.
 COMPRESSIBLE = {
     ".css",
@@ -218,6 +218,8 @@ def dependencies(release: Release, params: dict[str, Any], python: str) -> str:
     """Return a digest of all that has a say in what the virtualenv holds."""
     facts = [FORMAT, params["uv"], python, params["default_requirements"]]
     digest = hashlib.sha256(json.dumps(facts).encode() + (release.path / "requirements.txt").read_bytes())
+    forced = release.home / "next/forced"  # what was resolved then counts for those that follow
+    digest.update(forced.read_bytes() if forced.exists() else b"")
     for path in sorted((release.path / "code").rglob("*")):
         if (path.suffix in NAMES_DEPENDENCIES or path.name == "setup.py") and path.is_file():
             content = path.read_bytes()
@@ -241,7 +243,8 @@ def install_commands(code: Path, uv: str, python: str, default_requirements: lis
         # The lock is taken as it stands; then the app server, whatever version the lock has of it.
         return [
             create,
-            [uv, "sync", "--frozen", "--no-default-groups"],
+            # The virtualenv is of this interpreter, whatever a .python-version says; uv would make another.
+            [uv, "sync", "--frozen", "--no-default-groups", "--python", python],
             [uv, "pip", "install", "--requirement", "../requirements.txt"],
         ]
     pyproject = code / "pyproject.toml"
@@ -288,10 +291,11 @@ def build(release: Release, params: dict[str, Any], python: str) -> list[str]:
         for other in releases(release.home)
         if other.record.get("dependencies") == wanted and (other.path / ".venv/pyvenv.cfg").is_file()
     ]
-    if same and not params["force"]:
+    if same:
+        latest = max(same, key=lambda other: other.record.get("built", 0))
         # As the application: all that is there is what it may read. uv makes good what still differs, such as a package
         # that lies in the source itself.
-        commands[0] = ["env", "LC_ALL=C", "cp", "--archive", f"{same[0].path}/.venv/.", "../.venv"]
+        commands[0] = ["env", "LC_ALL=C", "cp", "--archive", f"{latest.path}/.venv/.", "../.venv"]
     for command in commands:
         status, output = run_as(user, command, code, environment, BUILD_SECONDS)
         if status != 0:
