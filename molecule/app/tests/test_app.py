@@ -158,8 +158,13 @@ class Deploys:
             "app_build_packages": [],
             "app_shared_dirs": ["data/notes"],
             "app_health_timeout_seconds": 3,
+            **variables,
         }
-        result = play(SCENARIO / "again.yml", *arguments, **{**given, **variables})
+        # A server is provisioned once, as with playbooks/deploy.yml.
+        given["provision"] = given["app_name"] not in PROVISIONED
+        result = play(SCENARIO / "again.yml", *arguments, **given)
+        if result.returncode == 0 and "--check" not in arguments:
+            PROVISIONED.add(given["app_name"])
         return result.returncode, said(result)
 
     def roll_back(self, *arguments: str, **variables: Any) -> tuple[int, str]:
@@ -182,6 +187,7 @@ def index():
 """
 
 
+PROVISIONED: set[str] = set()
 # The id of the good application's release, once it is known: the same files are the same release.
 GOOD_RELEASE: dict[str, str] = {}
 
