@@ -257,6 +257,33 @@ def test_a_client_cannot_pass_itself_off_as_another(edge: Edge) -> None:
     assert len(headers["x-forwarded-for"]) == 1
 
 
+def test_a_client_cannot_forge_an_address_by_a_spelling(edge: Edge) -> None:
+    """To WSGI X_Forwarded_For is X-Forwarded-For, and some servers let the last one count."""
+    names = ["X-Real-IP", *(f"X-Forwarded-{word}" for word in ("For", "Proto", "Host", "Port", "Server", "Prefix"))]
+    one, other = ({name.replace("-", "_", count): "lie" for name in names} for count in (1, 2))
+    lies = one | other | {name[::-1].replace("-", "_", 1)[::-1]: "lie" for name in names} | {"Content_Length": "lie"}
+    told = edge.ask("/echo", headers=lies).json["headers"]
+    assert len(lies) == 3 * len(names) + 1
+    assert [name for name, values in told.items() if "lie" in values] == []
+
+
+@pytest.mark.parametrize("first", ["close", "keep-alive", "Host"])
+def test_a_client_cannot_have_its_address_taken_out(edge: Edge, first: str) -> None:
+    """A proxy leaves out what Connection names (RFC 9110, 7.6.1), but not what it says itself."""
+    plain = edge.ask("/echo").json["headers"]
+    names = ("X-Real-IP", "X-Forwarded-For;x-forwarded-proto", " X-Forwarded-Host\tX-Forwarded-Port")
+    assert edge.ask("/echo", headers={"Connection": ",".join((first, *names))}).json["headers"] == plain
+
+
+def test_a_client_says_how_long_its_connection_lasts(edge: Edge) -> None:
+    """It is closed where the client wants that, whatever else it says, and kept where an old client wants that."""
+    ask = "GET /echo HTTP/1.{}\r\nHost: one.test\r\nConnection: {}\r\n\r\n"
+    for words in "close", "TE, Close", "close, X-Real-IP":
+        assert edge.send(ask.format(1, words)).startswith(b"HTTP/1.1 200 ")
+    for words in "Keep-Alive", "keep-alive, X-Real-IP":
+        assert edge.send(ask.format(0, words) + ask.format(1, "close")).count(b"HTTP/1.1 200 ") == 2
+
+
 def test_a_client_cannot_name_another_host_than_the_one_it_reached(edge: Edge) -> None:
     """With a full URL in the request line the Host header counts for nothing (RFC 9112, 3.2.2)."""
     answer = edge.send("GET http://one.test/echo HTTP/1.1\r\nHost: evil.test:81\r\nConnection: close\r\n\r\n")
