@@ -239,7 +239,7 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
     before = state()
     wrong = {
         "apache_site_name": "default",
-        "apache_server_names": ["https://one.test/"],
+        "apache_server_names": ["https://one.test/", ".one.test"],
         "apache_listen": ["80 https"],
         "apache_upstream_socket": "/run/" + "x" * 104,
         "apache_static_url": "static",
@@ -257,6 +257,7 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
     done = play(sites=["one"], **wrong)
     assert done.returncode != 0
     assert [name for name in wrong if f"{name}:" not in done.stdout] == []
+    assert "example.org and *.example.org for .example.org" in said(done)
     assert state() == before
 
 
@@ -268,7 +269,7 @@ def test_a_site_moves_to_nginx_and_back(edge: Edge, host: Host, run: Run, change
     try:
         for to, program in ("apache", "Apache"), ("nginx", "nginx"), ("apache", "Apache"):
             assert changes(switch(to=to)) > 0
-            answer = edge.ask("/echo", "moved.test", port=8085)
+            answer = edge.ask("/echo", "www.moved.test", port=8085)
             assert (answer.status, answer.headers["Server"]) == (200, program)
             assert edge.ask("/echo").headers["Server"] == "Apache"
             for name in "nginx", "apache2":
@@ -279,7 +280,7 @@ def test_a_site_moves_to_nginx_and_back(edge: Edge, host: Host, run: Run, change
         refused = switch(to="nginx", port="80")
         assert refused.returncode != 0
         assert "nginx_listen: 80 is taken by apache2, which serves one, page, site-two, third there" in said(refused)
-        assert edge.ask("/echo", "moved.test", port=8085).headers["Server"] == "Apache"
+        assert edge.ask("/echo", "www.moved.test", port=8085).headers["Server"] == "Apache"
     finally:
         change(tasks="remove", apache_site_name="moved")
 

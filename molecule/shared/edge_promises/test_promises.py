@@ -29,9 +29,10 @@ def test_a_site_answers_to_each_of_its_names(edge: Edge, name: str) -> None:
 
 
 @pytest.mark.parametrize("port", [80, 8080])
-def test_the_second_site_gets_its_own_visitors(edge: Edge, port: int) -> None:
-    """On the port it shares and on the one it has alone."""
-    assert edge.ask("/echo", "two.test", port=port).json["instance"] == "red"
+@pytest.mark.parametrize("name", ["two.test", "any.two.test"])
+def test_the_second_site_gets_its_own_visitors(edge: Edge, name: str, port: int) -> None:
+    """On the port it shares and on the one it has alone; the first of its names is a pattern."""
+    assert edge.ask("/echo", name, port=port).json["instance"] == "red"
 
 
 def test_a_site_answers_over_ipv6(run: Run) -> None:
