@@ -194,6 +194,13 @@ def test_a_post_is_never_sent_twice(edge: Edge, stats: Stats) -> None:
 # --- The program
 
 
+@pytest.mark.once
+def test_no_module_of_the_application_s_runs_here(run: Run) -> None:
+    """Debian's package of mod_wsgi enables it in the Apache that faces the network."""
+    run("dpkg-query --status libapache2-mod-wsgi-py3")
+    assert "wsgi" not in run("apachectl -M")
+
+
 def test_all_processes_are_there_from_the_start(run: Run) -> None:
     """One that is ended for want of work closes idle connections of its visitors."""
     parent = run("cat /run/apache2/apache2.pid").strip()
