@@ -19,6 +19,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 MODE = 0o644
+RESTART = "restart"
 FILE = {"path": {"type": "str", "required": True}, "content": {"type": "str", "required": True}}
 PREDECESSOR = {
     "role": {"type": "str", "required": True},
@@ -91,6 +92,8 @@ class EdgeFiles:
         absent = [path for path in map(self.below, module.params["absent"]) if os.path.lexists(self.root / path)]
         self.removed = [*links, *absent]
         self.removed += [path for path in self.orphans() if path not in self.removed]
+        # A restart that was missed is not made good by a reload.
+        self.restart = self.due.exists() and RESTART in self.due.read_text()
 
     # ------------------------------------------------------------------ what differs from server to server
 
@@ -109,6 +112,16 @@ class EdgeFiles:
     def free(self, address: str) -> bool:
         """Whether the server could listen on an address now."""
         raise NotImplementedError
+
+    def apart(self, folder: Path) -> set[str]:
+        """Return pairs of addresses in the configuration of a folder that the server could not listen on both."""
+        del folder
+        return set()
+
+    def restarts(self, folder: Path) -> bool:
+        """Whether a reload would not do for what the configuration would become, which is in a folder."""
+        del folder
+        return False
 
     def sites(self, unknown_hosts: str) -> list[str]:
         """Return the names of the sites the server will have, but for those of unknown hosts."""
@@ -215,9 +228,17 @@ class EdgeFiles:
         with tempfile.TemporaryDirectory(prefix=f"{self.program}-") as name:
             self.outcome(Path(name))
             passes, said = self.judge(Path(name))
+            apart = self.apart(Path(name)) - self.apart(self.root)
+            self.restart = self.restart or self.restarts(Path(name))
         if not passes:
             raise RefusedError(
                 f"{self.role} refuses this configuration, so no file was changed and {self.role} runs as before.\n{said}"
+            )
+        if apart:
+            raise RefusedError(
+                f"{self.role}_listen: {self.role} cannot listen on {'; '.join(sorted(apart))}; no file was changed. Sites of a "
+                f"server that share a port name it alike: all of them the port alone, or each an address "
+                f"(grep -r '^Listen' {self.root}/sites-enabled)."
             )
         for address in self.module.params["listen"]:
             if others := self.taken(address):
@@ -239,7 +260,7 @@ class EdgeFiles:
 
         All are written before the first is renamed, so a full disk changes nothing.
         """
-        self.due.touch()
+        self.due.write_text(f"{RESTART}\n" if self.restart else "")
         drafts: dict[str, Path] = {}
         try:
             for path in [*self.written, *self.links]:
@@ -320,4 +341,5 @@ def run(module: AnsibleModule, kind: type[EdgeFiles], sites: str) -> dict[str, A
             configuration.check()
             if not module.check_mode:
                 configuration.replace()
+        result["restart"] = configuration.restart
         return result

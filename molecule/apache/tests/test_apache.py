@@ -201,6 +201,12 @@ def test_no_module_of_the_application_s_runs_here(run: Run) -> None:
     assert "wsgi" not in run("apachectl -M")
 
 
+@pytest.mark.once
+def test_apache_took_its_limits_over(run: Run) -> None:
+    """The package starts it with limits of its own, and only a restart changes them."""
+    run("zcat --force /var/log/apache2/error.log* | (! grep 'not allowed during restart')")
+
+
 def test_all_processes_are_there_from_the_start(run: Run) -> None:
     """One that is ended for want of work closes idle connections of its visitors."""
     parent = run("cat /run/apache2/apache2.pid").strip()
@@ -299,6 +305,36 @@ def test_a_port_alone_and_with_an_address_is_refused(play: Play) -> None:
     done = play(sites=["one"], apache_listen=["80", "[::]:80"])
     assert done.returncode != 0
     assert "names a port both alone and with an address" in done.stdout
+
+
+@pytest.mark.once
+@pytest.mark.one_debian
+def test_a_port_that_another_site_has_alone_is_refused_with_an_address(play: Play, state: State) -> None:
+    """Such a configuration passes its test, and ends Apache for all sites."""
+    before = state()
+    done = play(sites=["two"], apache_listen=["127.0.0.1:80"])
+    assert done.returncode != 0
+    assert "apache_listen: apache cannot listen on 127.0.0.1:80 and 80; no file was changed" in said(done)
+    assert state() == before
+
+
+@pytest.mark.once
+@pytest.mark.one_debian
+def test_a_port_is_left_to_one_address_and_taken_back(edge: Edge, run: Run, play: Play) -> None:
+    """A reload would end Apache, which opens new sockets before it closes old ones."""
+    program = (
+        "import http.client as h;c=h.HTTPConnection('127.0.0.1',8080);"
+        "c.request('GET','/echo',headers={'Host':'two.test'});print(c.getresponse().status)"
+    )
+    try:
+        assert changes(play(sites=["two"], two_port="127.0.0.1:8080")) > 0
+        assert run(f'python3 -c "{program}"').strip() == "200"
+        assert not edge.listens(8080)
+        assert edge.ask("/echo").status == 200
+    finally:
+        assert changes(play(sites=["two"])) > 0
+    assert edge.ask("/echo", "two.test", port=8080).json["instance"] == "red"
+    assert edge.ask("/echo").status == 200
 
 
 @pytest.mark.once

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -17,12 +18,12 @@ short_description: Replace files of Apache's configuration, all or none, if Apac
 description:
   - Builds what the configuration would become in a temporary folder, has C(apachectl) judge it as a
     whole, and only then puts the new files in place, each with a rename.
-  - What Apache refuses changes nothing, and fails with Apache's own words. So do two things that
-    Apache lets pass, a server name that another site of the host has already and an address that
-    another program listens on.
+  - What Apache refuses changes nothing, and fails with Apache's own words. So do three things that
+    Apache lets pass, a server name that another site of the host has already, an address that
+    another program listens on, and a port that one site has alone and another with an address.
   - It does not reload Apache. The file O(reload_due) exists from the moment before files are
     replaced; whoever reloads removes it. While it exists the module reports a change, so that a
-    reload which was missed is made good.
+    reload which was missed is made good. Where RV(restart) is true, a restart is due instead.
   - Files belong to root and have mode 0644, so they are no place for secrets.
 options:
   root: {description: The folder of apache2.conf., type: path, default: /etc/apache2}
@@ -107,6 +108,7 @@ written:
   elements: str
   returned: success
 sites: {description: Names of the sites that Apache then has., type: list, elements: str, returned: success}
+restart: {description: Whether Apache has to be restarted rather than reloaded., type: bool, returned: success}
 predecessors: {description: "Those of O(replaces) that still have the site.", type: list, elements: str, returned: success}
 removed:
   description: Files and links that were, or in check mode would be, removed.
@@ -119,6 +121,27 @@ VIRTUAL_HOST = re.compile(r"^\s*<VirtualHost\s+([^>]+)>", re.MULTILINE | re.IGNO
 # `port 80 namevhost one.test (/etc/apache2/sites-enabled/one.conf:2)`, then `alias www.one.test` for each further name;
 # both are indented below the address, which stands at the beginning of a line.
 NAME = re.compile(r"^\s+(?:port \d+ namevhost|(?:wild )?alias) (\S+)")
+LISTEN = re.compile(r"^\s*Listen\s+(?:\*:)?(\S+)", re.MULTILINE | re.IGNORECASE)
+# What Apache reserves when it starts (mpm_common).
+LIMIT = re.compile(r"^\s*((?:Server|Thread)Limit)\s+(\d+)", re.MULTILINE | re.IGNORECASE)
+
+EVERY_IPV4 = "0.0.0.0"  # noqa: S104 - compared, not listened on
+
+
+def clash(one: str, other: str) -> bool:
+    """Whether Apache could not listen on two addresses at a time; a port alone is all of them, IPv4 and IPv6."""
+    (host, _, port), (second, _, same) = one.rpartition(":"), other.rpartition(":")
+    hosts = {host, second}
+    # With 0.0.0.0 beside it, [::] is IPv6 alone.
+    if port != same or len(hosts) == 1 or hosts == {EVERY_IPV4, "[::]"}:
+        return False
+    return bool(hosts & {"", "[::]"}) or (EVERY_IPV4 in hosts and ":" not in "".join(hosts))
+
+
+def addresses(folder: Path) -> set[str]:
+    """Return what the configuration in a folder listens on."""
+    files = [folder / "apache2.conf", *folder.glob("*-enabled/*.conf")]
+    return {address for file in files if file.is_file() for address in LISTEN.findall(file.read_text(errors="replace"))}
 
 
 class Configuration(EdgeFiles):
@@ -171,6 +194,17 @@ class Configuration(EdgeFiles):
                     twice.add(f'"{match[1]}" on {address}')
                 found.add(claim)
         return twice
+
+    def apart(self, folder: Path) -> set[str]:
+        """Return pairs of addresses in a configuration that Apache could not listen on both."""
+        pairs = itertools.combinations(sorted(addresses(folder)), 2)
+        return {f"{one} and {other}" for one, other in pairs if clash(one, other)}
+
+    def restarts(self, folder: Path) -> bool:
+        """Whether a reload would end Apache, as it opens new sockets before it closes old ones, or would not change a limit."""
+        before = addresses(self.root)
+        limits, others = (LIMIT.findall((path / "apache2.conf").read_text()) for path in (self.root, folder))
+        return limits != others or any(clash(new, old) for new in addresses(folder) - before for old in before)
 
     def free(self, address: str) -> bool:
         """Whether Apache could listen on an address now; a port alone is IPv4 and IPv6, on one socket."""

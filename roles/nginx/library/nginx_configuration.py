@@ -100,6 +100,7 @@ written:
   elements: str
   returned: success
 sites: {description: Names of the sites that nginx then has., type: list, elements: str, returned: success}
+restart: {description: "Whether nginx has to be restarted rather than reloaded: never.", type: bool, returned: success}
 predecessors: {description: "Those of O(replaces) that still have the site.", type: list, elements: str, returned: success}
 removed:
   description: Files and links that were, or in check mode would be, removed.
