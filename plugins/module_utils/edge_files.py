@@ -24,7 +24,7 @@ FILE = {"path": {"type": "str", "required": True}, "content": {"type": "str", "r
 PREDECESSOR = {
     "role": {"type": "str", "required": True},
     "program": {"type": "str", "required": True},
-    "sites": {"type": "path", "required": True},
+    "sites": {"type": "list", "elements": "path", "required": True},
     "reload_due": {"type": "path", "required": True},
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -206,11 +206,15 @@ class EdgeFiles:
                 return self.kept(former, port)
         return ", ".join(others)
 
-    def kept(self, former: dict[str, str], port: str) -> str:
+    def kept(self, former: dict[str, Any], port: str) -> str:
         """Tell which sites keep a port for the server that this one takes over from; empty where none does."""
         word = re.compile(rf"^\s*(?:listen|<virtualhost)\b[^\n]*\b{port}\b", re.MULTILINE | re.IGNORECASE)
-        sites = [path for path in Path(former["sites"]).glob("*") if path.is_file() and "default-" not in path.name]
-        rest = sorted(path.stem for path in sites if path.stem not in self.own and word.search(path.read_text()))
+        own, *others = (
+            [path for path in Path(folder).glob("[!.]*") if path.is_file() and "default-" not in path.name]
+            for folder in former["sites"]
+        )
+        sites = [path for path in own if path.stem not in self.own] + [path for paths in others for path in paths]
+        rest = sorted(path.stem for path in sites if word.search(path.read_text(errors="replace")))
         return f"{former['program']}, which serves {', '.join(rest)} there" if rest else ""
 
     @property
@@ -218,9 +222,9 @@ class EdgeFiles:
         """The names of the sites that are written."""
         return {Path(path).stem for path in self.files if Path(path).parent.name == "sites-enabled"}
 
-    def precedes(self, former: dict[str, str]) -> bool:
+    def precedes(self, former: dict[str, Any]) -> bool:
         """Whether another server has something of this site, or was cut off while it gave the site up."""
-        theirs = {path.stem for path in Path(former["sites"]).glob("[!.]*") if path.is_file()}
+        theirs = {path.stem for path in Path(former["sites"][0]).glob("[!.]*") if path.is_file()}
         return bool(self.own & theirs) or Path(former["reload_due"]).exists()
 
     def check(self) -> None:

@@ -279,6 +279,7 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
 def test_a_site_moves_to_nginx_and_back(edge: Edge, host: Host, run: Run, change: Play) -> None:
     """The former edge goes on where it has other sites, and is neither running nor started at boot where it has none."""
     switch = functools.partial(probe.play, SWITCH, "--limit", host.backend.host)
+    other = "/etc/nginx/conf.d/other.conf"
     try:
         for to, program in ("apache", "Apache"), ("nginx", "nginx"), ("apache", "Apache"):
             assert changes(switch(to=to)) > 0
@@ -290,6 +291,13 @@ def test_a_site_moves_to_nginx_and_back(edge: Edge, host: Host, run: Run, change
                 wanted = name == "apache2" or to == "nginx"
                 assert ("active" in words, "enabled" in words) == (wanted, wanted), name
             assert changes(switch(to=to)) == 0
+            if to == "nginx":
+                # Somebody's own site there would keep nginx running, and the port.
+                run(f"printf 'server {{\n  listen 8085;\n}}\n' > {other}")
+                refused = switch(to="apache")
+                run(f"rm {other}")
+                assert refused.returncode != 0
+                assert "apache_listen: 8085 is taken by nginx, which serves other there" in said(refused)
         refused = switch(to="nginx", port="80")
         assert refused.returncode != 0
         assert "nginx_listen: 80 is taken by apache2, which serves one, page, site-two, third there" in said(refused)

@@ -65,7 +65,13 @@ options:
     options:
       role: {description: The name it has in RV(predecessors)., type: str, required: true}
       program: {description: The program's name as ps(1) shows it., type: str, required: true}
-      sites: {description: Folder of its sites; an address that one of another name listens on is not given up., type: path, required: true}
+      sites:
+        description:
+          - Folders of its sites, first the one where a site of this name is given up. An address that any
+            other site there listens on is not.
+        type: list
+        elements: path
+        required: true
       reload_due: {description: The file that says it has not given up what it should., type: path, required: true}
   reload_due:
     description: Path of the file that says nginx has not read its files yet.
