@@ -304,6 +304,14 @@ def test_a_site_moves_to_nginx_and_back(edge: Edge, host: Host, run: Run, change
         assert edge.ask("/echo", "www.moved.test", port=8085).headers["Server"] == "Apache"
     finally:
         change(tasks="remove", apache_site_name="moved")
+    # Of an nginx that the role never knew nothing is touched; of one that it did, the logs go too.
+    remove = functools.partial(change, tasks="remove", role="nginx", nginx_site_name="moved")
+    log = "/var/log/nginx/moved.access.log"
+    run("mv /etc/nginx/slipway /etc/nginx/elsewhere")
+    assert changes(remove()) == 0
+    run(f"test -e {log} && mv /etc/nginx/elsewhere /etc/nginx/slipway")
+    assert changes(remove()) > 0
+    assert run("find /etc/nginx /etc/apache2 /var/log/nginx /var/log/apache2 -name '*moved*'") == ""
 
 
 @pytest.mark.once

@@ -283,6 +283,8 @@ def test_one_application_is_removed_completely_and_the_other_does_not_notice() -
         printf '[Service]\nExecStart=/bin/sleep 1000\n' > /etc/systemd/system/guestbook-old@000000000000.service
         systemctl daemon-reload && systemctl start guestbook-old@000000000000
         setsid runuser -u guestbook -- sleep 1000 >/dev/null 2>&1 &
+        # And logs of an Apache that served the site before nginx did.
+        mkdir -p /etc/apache2/slipway /var/log/apache2 && touch /var/log/apache2/guestbook.access.log.1
         """
     )
     rows = sql(GUESTBOOK, "select count(*) from entries")
