@@ -66,6 +66,8 @@ def test_the_application_runs_in_the_release_s_surroundings(host: Host) -> None:
     module = "surroundings:application"
     with running(host, "tuned", "around", SLIPWAY_MODULE=module, SETTING="of this release") as instance:
         told = surroundings(instance, "/a%2Fb", Authorization="Bearer token")
+        # An edge takes 100 fields of a visitor, and adds its own.
+        assert surroundings(instance, "/", **{f"X-{number}": "x" for number in range(110)})["user"] == told["user"]
     assert told["prefix"] == "/srv/tuned/.venv"
     assert told["module"].startswith("/srv/tuned/.venv/")
     assert told["folder"] == host.check_output("realpath /srv/tuned/code")
