@@ -158,6 +158,7 @@ class Deploys:
             "app_build_packages": [],
             "app_shared_dirs": ["data/notes"],
             "app_health_timeout_seconds": 3,
+            "gunicorn_graceful_timeout_seconds": 2,  # a request that hangs is waited for no longer
             **variables,
         }
         # A server is provisioned once, as with playbooks/deploy.yml.
