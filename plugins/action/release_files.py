@@ -14,7 +14,6 @@ class ActionModule(ActionBase):
     """Templates in, files out: each task that sends one file costs two round trips, this one costs one for all."""
 
     TRANSFERS_FILES = False
-    _task: Any
     _VALID_ARGS = frozenset(("dest", "group", "templates", "files"))
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -26,13 +25,9 @@ class ActionModule(ActionBase):
         args["files"] = [dict(file) for file in args["files"]]
         for file in args["files"]:
             file["content"] = self.render(file.pop("src"), folders, variables)
-        task = self._task
-        self._task = task.copy()
-        self._task.no_log = True  # for the module, which would write its arguments to the server's journal
-        try:
-            result: dict[str, Any] = self._execute_module("release_files", args, task_vars=variables)
-        finally:
-            self._task = task
+        # The module would write its arguments to the server's journal.
+        variables = {**variables, "ansible_no_target_syslog": True}
+        result: dict[str, Any] = self._execute_module("release_files", args, task_vars=variables)
         return result
 
     def render(self, name: str, folders: list[Path], variables: dict[str, Any]) -> str:

@@ -94,7 +94,7 @@ while time.monotonic() < deadline:
         lock = {}
     if (lock.get("pid"), lock.get("step")) == (int(pid), step):
         break
-    time.sleep(0.005)
+    time.sleep(0.005)  # far shorter than any step
 else:
     sys.exit(f"the deploy came to no {step}: {lock}")
 if what == "kill":
