@@ -5,12 +5,14 @@ SHELL := /bin/bash
 .ONESHELL:
 .DELETE_ON_ERROR:
 
-PYTHON ?= python3
+# Debian's own where it is new enough: it is built with profile-guided optimization, and so Ansible a quarter faster.
+PYTHON := $(or $(PYTHON),$(shell /usr/bin/python3 -c 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null),python3)
 VENV := .venv
 APP_VENV := .venv-app
 APP := app
 MODULE := guestbook:create_app()
 SERVERS := $(PYTHON) molecule/shared/servers.py
+SUITE := $(VENV)/bin/python tools/suite
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # uv trusts whom this machine trusts
 export UV_SYSTEM_CERTS := true
@@ -60,23 +62,27 @@ dev: app-tools ## The example application on this machine, reloading as you edit
 
 .PHONY: test
 test: host tools app-tools ## Everything: linters, fast tests, every scenario (root)
-	@python tests/suite.py
+	@$(SUITE)
+
+.PHONY: test-changed
+test-changed: host tools app-tools ## What a change can touch, since BASE=revision or the last commit on main (root)
+	@$(SUITE) --changed $(BASE)
 
 .PHONY: test-fast
 test-fast: tools app-tools ## The tests that need no server
-	@python tests/suite.py fast
+	@$(SUITE) fast
 
 .PHONY: test-lifecycle
 test-lifecycle: host tools app-tools ## The life of releases, with visitors there all the time (root)
-	@python tests/suite.py lifecycle
+	@$(SUITE) lifecycle
 
 .PHONY: test-matrix
 test-matrix: host tools app-tools ## Every app server under every process manager behind every edge; make test asks the half of them (root)
-	@SLIPWAY_MATRIX=all python tests/suite.py matrix
+	@SLIPWAY_MATRIX=all $(SUITE) matrix
 
 .PHONY: lint
 lint: tools app-tools ## The linters
-	@python tests/suite.py lint
+	@$(SUITE) lint
 
 .PHONY: format
 format: tools ## Python files as ruff formats them
@@ -119,16 +125,18 @@ $(VENV)/.ready: requirements.txt
 	awk '/^uv==/ {on = 1} /^[^ #]/ && !/^uv==/ {on = 0} on' requirements.txt > $(VENV)/uv.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
 	$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python --require-hashes requirements.txt
+	site=$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	# Where the environment forbids Python to keep byte code, Ansible would be compiled at each run.
+	$(VENV)/bin/python -m compileall -q -j 0 -x 'ansible_collections|/tests?/' $$site
 	# Ansible and Molecule keep scratch files under ANSIBLE_HOME, named after the folder's last part
 	# only: a home of its own keeps two checkouts of one name apart, however molecule is called.
-	site=$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 	prefix=$$(env -u SLIPWAY_PREFIX $(SERVERS) prefix)
 	echo "import os; os.environ.setdefault('ANSIBLE_HOME', os.path.expanduser('~/.ansible/' + os.environ.get('SLIPWAY_PREFIX', '$$prefix')))" > $$site/slipway.pth
 	touch $@
 
 $(APP_VENV)/.ready: $(VENV)/.ready app/requirements.txt app/requirements-dev.txt
 	@uv venv --quiet --clear --python $(PYTHON) $(APP_VENV)
-	uv pip install --quiet --python $(APP_VENV)/bin/python -r app/requirements-dev.txt
+	uv pip install --quiet --compile-bytecode --python $(APP_VENV)/bin/python -r app/requirements-dev.txt
 	touch $@
 
 # Only when asked for: a fresh clone's files have any order of age.

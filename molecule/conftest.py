@@ -56,5 +56,6 @@ def pytest_runtest_makereport(
             log = host.run(f"journalctl --unit='{units}' --lines=40 --output=short-precise --no-pager").stdout
         except RuntimeError as error:  # the server is not there to ask
             log = str(error)
-        report.sections.append((f"last log lines of {host.backend.host}", log))
+        # "Captured log" is what pytest puts into the JUnit file.
+        report.sections.append((f"Captured log lines of {host.backend.host}", log))
     return report

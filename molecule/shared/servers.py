@@ -8,6 +8,7 @@ reach a real one.
     servers.py up demo --debian trixie     boot a server, print its address
     servers.py ssh demo [COMMAND...]       log in, or run a command
     servers.py vars demo                   its host variables for Ansible, as JSON
+    servers.py create FILE a:trixie ...    boot several, write an Ansible inventory of them
     servers.py reboot demo                 restart it: same address
     servers.py down demo                   remove it (--all: every server of this checkout; purge: images, too)
     servers.py list | address demo | inventory demo...
@@ -38,6 +39,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -189,6 +191,11 @@ def run(
     return done
 
 
+def lasting_environment() -> dict[str, str]:
+    """Return the environment of what outlives this program: without the mark by which the suite finds its own processes."""
+    return {name: value for name, value in os.environ.items() if name != "SLIPWAY_SUITE"}
+
+
 def say(text: str) -> None:
     """Progress goes to stderr: stdout is for what was asked."""
     print(text, file=sys.stderr, flush=True)
@@ -275,6 +282,7 @@ def keeper() -> int | None:
 def start_keeper() -> int:
     process = subprocess.Popen(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", KEEPER],
+        env=lasting_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -427,7 +435,7 @@ def call_podman(*arguments: str, check: bool, text_in: str | None = None) -> sub
     pid = keeper()
     if pid is None:
         raise SetupError("The process that keeps the mount namespace has gone. Run that again.")
-    env = {**os.environ, "CONTAINERS_CONF": f"{N.data}/containers.conf", "TMPDIR": "/var/tmp"}
+    env = {**lasting_environment(), "CONTAINERS_CONF": f"{N.data}/containers.conf", "TMPDIR": "/var/tmp"}
     return run(podman_command(pid, *arguments), check=check, text_in=text_in, env=env)
 
 
@@ -647,6 +655,12 @@ def server(name: str) -> Server:
             f"Boot it with: servers.py up {name} --debian trixie"
         )
     return known[name]
+
+
+def inventory(chosen: Sequence[str]) -> str:
+    """Return an Ansible inventory of servers, as JSON."""
+    hosts = {name: server(name).host_variables() for name in chosen}
+    return json.dumps({"all": {"hosts": hosts}}, indent=2) + "\n"
 
 
 def is_running(name: str) -> bool:
@@ -877,6 +891,15 @@ def command_up(options: argparse.Namespace) -> None:
     print(up(options.name, options.debian).address)
 
 
+def command_create(options: argparse.Namespace) -> None:
+    """Boots servers side by side, and writes an inventory of them."""
+    require_host()
+    wanted = [word.partition(":") for word in options.servers]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda each: up(each[0], each[2]), wanted))
+    write_whole(Path(options.inventory), inventory([name for name, _, _ in wanted]))
+
+
 def command_down(options: argparse.Namespace) -> None:
     """Removes servers."""
     require_host()
@@ -895,9 +918,10 @@ def command_purge(_: argparse.Namespace) -> None:
 
 
 def command_reboot(options: argparse.Namespace) -> None:
-    """Restarts a server; its address stays."""
+    """Restarts servers; their addresses stay."""
     require_host()
-    reboot(options.name)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(reboot, options.names))
 
 
 def command_ssh(options: argparse.Namespace) -> NoReturn:
@@ -918,8 +942,7 @@ def command_vars(options: argparse.Namespace) -> None:
 
 def command_inventory(options: argparse.Namespace) -> None:
     """Prints an Ansible inventory of servers, as JSON."""
-    hosts = {name: server(name).host_variables() for name in options.names}
-    print(json.dumps({"all": {"hosts": hosts}}, indent=2))
+    print(inventory(options.names), end="")
 
 
 def command_list(_: argparse.Namespace) -> None:
@@ -945,11 +968,14 @@ def parser() -> argparse.ArgumentParser:
     command = add(command_up)
     command.add_argument("name")
     command.add_argument("--debian", choices=DEBIANS, default="trixie")
+    command = add(command_create)
+    command.add_argument("inventory", help="the file to write")
+    command.add_argument("servers", nargs="+", metavar="NAME:DEBIAN")
     command = add(command_down)
     command.add_argument("names", nargs="*")
     command.add_argument("--all", action="store_true", help="every server of this checkout")
     add(command_purge)
-    add(command_reboot).add_argument("name")
+    add(command_reboot).add_argument("names", nargs="+")
     command = add(command_ssh)
     command.add_argument("name")
     command.add_argument("words", nargs=argparse.REMAINDER)

@@ -198,8 +198,10 @@ def deploys(host: Host, tmp_path: Path) -> Iterator[Deploys]:
     """Return deploys of a good application; afterwards exactly one instance runs, whatever the test did."""
     result = Deploys(host, tmp_path)
     result.write(GOOD.replace("VERSION", "1"))
-    if not GOOD_RELEASE or GOOD_RELEASE["id"] != active(host, "changing"):  # most tests leave it as it was
-        code, output = result.run()
+    good = GOOD_RELEASE.get("id")
+    if not good or good != active(host, "changing"):  # most tests leave it as it was
+        kept = good and host.file(f"/srv/changing/releases/{good}/.venv").exists
+        code, output = result.roll_back(app_release=good) if kept else result.run()
         assert code == 0, output
         GOOD_RELEASE["id"] = active(host, "changing")
     yield result

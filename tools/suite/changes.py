@@ -1,0 +1,117 @@
+"""What a change can touch: from the files that differ from a revision to the checks that have a say in them.
+
+A scenario uses a role that its own playbooks name; one that its playbooks reach through site.yml or playbooks/ is used by
+the journeys. Where such a role alone has changed, `default` (the whole site, on both Debians) speaks for the journeys,
+and `matrix` for those roles that `default` has not; a change of what all journeys share asks them all.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from checks import ROOT, Check, fast_tests, linters, scenario_names, scenarios, server_tests
+
+PROSE = re.compile(r"\.(md|txt)$|^(docs|LICENSE)|\.png$")
+NOT_PROSE = re.compile(r"requirements.*\.txt$|^app/|^molecule/")
+# Every scenario runs with these.
+FOR_ALL = re.compile(
+    r"^(ansible\.cfg|requirements\.txt|\.config/|molecule/conftest\.py"
+    r"|molecule/shared/(servers\.py|[a-z]+\.yml)$)"
+)
+# Nothing but linters and fast tests has a say in these.
+FAST_ONLY = re.compile(r"^(tests|tools|inventories|docs|\.ci)/|^(\.[\w-]+|Makefile|pyproject\.toml|requirements\.(in|yml)|galaxy\.yml)$")
+# What the whole site is made of beside the roles.
+OF_JOURNEYS = re.compile(r"^(site\.yml|playbooks/|templates/|app/|roles/app/)")
+SHARED = ROOT / "molecule/shared"
+ONE_JOURNEY, OTHER_ROLES = "default", "matrix"
+# What a site has where its environment chooses no other roles.
+DEFAULT_ROLES = {"app", "common", "gunicorn", "nginx", "postgresql", "systemd"}
+
+
+def git(*arguments: str) -> list[str]:
+    """Return the lines that git prints."""
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"suite: BASE: git {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout.splitlines()
+
+
+def changed_files(base: str) -> list[str]:
+    """Return the files that differ from where this branch left a revision, committed or not."""
+    (fork,) = git("merge-base", base, "HEAD")
+    return sorted({*git("diff", "--name-only", fork), *git("ls-files", "--others", "--exclude-standard")})
+
+
+def is_named(path: Path, text: str) -> bool:
+    """Whether a text imports a module of molecule/shared, or names a file or folder there or a file in that folder."""
+    if path.suffix == ".py":
+        return bool(re.search(rf"^ *(from|import) {path.stem}\b", text, re.MULTILINE))
+    inside = [file.name for file in path.glob("*.*")] if path.name == "files" else []
+    return any(name in text for name in [f"shared/{path.name}", *inside])
+
+
+def text_of(folder: Path) -> str:
+    """Return all that a folder's files say."""
+    files = (path for path in sorted(folder.rglob("*")) if path.suffix in {".yml", ".py", ".j2"})
+    return "\n".join(path.read_text() for path in files)
+
+
+def roles_naming(word: str) -> set[str]:
+    """Return the roles in which a word occurs, such as the name of a module that they call."""
+    found = re.compile(rf"\b{re.escape(word)}\b")
+    return {folder.name for folder in (ROOT / "roles").iterdir() if found.search(text_of(folder))}
+
+
+# How a playbook names a role: itself, or by a variable that chooses one.
+ROLE = re.compile(r"(?:\b(?:role|name|app_server|app_process_manager|edge): *|default\(')(\w+)")
+
+
+class Scenario:
+    """What one scenario has to do with: roles that it names, files of molecule/shared, whole sites."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.own = own = text_of(ROOT / "molecule" / name)
+        self.roles = set(ROLE.findall(own))
+        self.journey = bool(re.search(r"\bsite\.yml|playbooks/|site_yml", own))
+        self.shared: set[str] = set()
+        text = own
+        while found := {path for path in SHARED.iterdir() if path.name not in self.shared and is_named(path, text)}:
+            self.shared |= {path.name for path in found}
+            text = "\n".join(text_of(path) if path.is_dir() else path.read_text() for path in found)
+
+    def touched_by(self, file: str) -> bool:
+        """Whether a changed file has a say in what this scenario asks."""
+        top, _, rest = file.partition("/")
+        inner = rest.partition("/")[0]
+        if top == "molecule":
+            return inner == self.name or f"/{inner}/files" in self.own or (inner == "shared" and rest.split("/")[1] in self.shared)
+        if OF_JOURNEYS.match(file):
+            return self.journey or (top == "roles" and inner in self.roles)
+        roles = {inner} if top == "roles" else roles_naming(Path(file).stem)
+        spokesman = ONE_JOURNEY if roles & DEFAULT_ROLES else OTHER_ROLES
+        return bool(roles & self.roles) or self.name == spokesman
+
+
+def checks_for(base: str = "main") -> list[Check]:
+    """Return the checks that a change since a revision can touch; say which are left out."""
+    files = changed_files(base)
+    print(f"{len(files)} files differ from {base}.")
+    if all(PROSE.search(file) and not NOT_PROSE.search(file) for file in files):
+        print("Prose alone: no tests.")
+        return linters()
+    far = [file for file in files if not FAST_ONLY.match(file) and not PROSE.search(file)]
+    everything = [file for file in far if FOR_ALL.match(file)]
+    if everything:
+        print(f"Everything, because of {', '.join(everything)}.")
+        names = set(scenario_names())
+    else:
+        names = {name for name in scenario_names() for file in far if Scenario(name).touched_by(file)}
+    left_out = [name for name in scenario_names() if name not in names]
+    if left_out:
+        print(f"Left out: {', '.join(left_out)}. `make test` asks them too.")
+    servers = server_tests() if any(file.startswith("molecule/shared/") for file in far) else []
+    return [*linters(), *fast_tests(), *servers, *(check for check in scenarios() if check.scenario in names)]

@@ -1,0 +1,103 @@
+"""The checks there are: linters, fast tests, tests of the throwaway servers, Molecule scenarios."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / ".venv/bin"
+APP_PYTHON = ROOT / ".venv-app/bin/python"
+# What takes longest is begun first, so that no lane is left alone with it at the end.
+LONGEST_FIRST = ("lifecycle", "app", "default", "matrix", "postgresql", "neighbours", "apache", "pair", "nginx")
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One command, run from one folder; scenario: the Molecule scenario that it is, if any."""
+
+    name: str
+    command: list[str]
+    folder: Path = ROOT
+    scenario: str = ""
+
+    @property
+    def servers(self) -> list[str]:
+        """The servers that it boots."""
+        if not self.scenario:
+            return []
+        settings = yaml.safe_load((ROOT / "molecule" / self.scenario / "molecule.yml").read_text())
+        return [platform["name"] for platform in settings["platforms"]]
+
+    @property
+    def under_load(self) -> bool:
+        """Whether it counts visitors' lost requests, and so never runs beside another that does."""
+        tests = (ROOT / "molecule" / self.scenario).glob("tests/**/*.py") if self.scenario else ()
+        return any("Visitors(" in path.read_text() for path in tests)
+
+
+def tool(name: str, *arguments: str) -> list[str]:
+    """Return the command of a tool in .venv."""
+    return [str(BIN / name), *arguments]
+
+
+def linters() -> list[Check]:
+    """Return a check for each linter."""
+    return [
+        Check("ansible-lint", tool("ansible-lint", "--strict")),
+        Check("yamllint", tool("yamllint", "--strict", ".")),
+        Check("ruff-check", tool("ruff", "check", ".")),
+        Check("ruff-format", tool("ruff", "format", "--check", ".")),
+        Check("mypy", tool("mypy", ".")),
+        Check("mypy-app", tool("mypy", f"--python-executable={APP_PYTHON}"), folder=ROOT / "app"),
+    ]
+
+
+def fast_tests() -> list[Check]:
+    """Return the checks that need no server."""
+    return [
+        Check("tests", tool("pytest", "tests")),
+        Check("example-app", [str(APP_PYTHON), "-m", "pytest"], folder=ROOT / "app"),
+    ]
+
+
+def server_tests() -> list[Check]:
+    """Return the check of the throwaway servers themselves."""
+    return [Check("servers", tool("pytest", "molecule/shared/tests"))]
+
+
+def scenario_names() -> list[str]:
+    """Return the names of all scenarios, the longest first."""
+    names = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+    return sorted(names, key=lambda name: LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST))
+
+
+def scenarios() -> list[Check]:
+    """Return a check for each scenario."""
+    return [Check(name, tool("molecule", "test", "-s", name), scenario=name) for name in scenario_names()]
+
+
+PARTS: dict[str, Callable[[], list[Check]]] = {
+    "lint": linters,
+    "fast": fast_tests,
+    "servers": server_tests,
+    "scenarios": scenarios,
+}
+
+
+def chosen(words: list[str]) -> list[Check]:
+    """Return the checks of parts and single scenarios, by name; of everything where none is named."""
+    checks: list[Check] = []
+    for word in words or list(PARTS):
+        if word in PARTS:
+            checks += PARTS[word]()
+        elif word in scenario_names():
+            checks += [check for check in scenarios() if check.scenario == word]
+        else:
+            known = ", ".join([*PARTS, *scenario_names()])
+            sys.exit(f"suite: there is no check {word!r}. There are: {known}")
+    return checks

@@ -1,0 +1,213 @@
+"""Runs checks side by side, each in processes that the next run finds and ends, should this one be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from checks import BIN, ROOT, Check
+from results import COUNTED_STEPS, STEP, Case, Result, failed_tasks, tests_in, write_junit
+
+LOGS = ROOT / ".cache/suite"
+SERVERS = [sys.executable, str(ROOT / "molecule/shared/servers.py")]
+# Far above what any takes: a check that hangs is ended, and the others still run.
+TIMEOUT_SECONDS = 2400
+TERM_SECONDS = 20
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# Processes of a suite have this in their environment: the folder of the checkout.
+MARK = "SLIPWAY_SUITE"
+
+Say = Callable[[str], None]
+
+
+def payloads() -> Path:
+    """Return the folder of packed Ansible modules (tests/plugins/payload_cache.py), named after all that can be packed."""
+    digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes() + sys.version.encode())
+    for folder in ("plugins", "playbooks", "roles"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(f"{path}\0".encode() + path.read_bytes())
+    return ROOT / ".cache/payloads" / digest.hexdigest()[:16]
+
+
+def environment(check: Check) -> dict[str, str]:
+    """Return the environment of a check's processes."""
+    return {
+        **os.environ,
+        MARK: str(ROOT),
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "tests/plugins"),
+        "PYTEST_PLUGINS": "junit",
+        "SLIPWAY_JUNIT": str(LOGS / check.name),
+        "SLIPWAY_PAYLOADS": str(payloads()),
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/plugins"),
+        "ANSIBLE_CALLBACKS_ENABLED": "payload_cache",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "MOLECULE_COMMAND_BORDERS": "false",
+        "COLUMNS": "160",
+        "NO_COLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+
+
+def lines_of(check: Check, log: Path) -> Iterator[str]:
+    """Run a check and yield its output, which also goes to a file; the exit code comes last."""
+    process = subprocess.Popen(
+        check.command,
+        cwd=check.folder,
+        env=environment(check),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    timer = threading.Timer(TIMEOUT_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+    timer.daemon = True
+    timer.start()
+    try:
+        with log.open("w") as stream:
+            for line in process.stdout:
+                clean = ANSI.sub("", line)
+                stream.write(clean)
+                stream.flush()
+                yield clean.rstrip("\n")
+    finally:
+        timer.cancel()
+        if process.poll() is None:  # the log could not be written: the disk is full
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        code = process.wait()
+    yield f"exit code {code}"
+
+
+def perform(check: Check, say: Say) -> Result:
+    """Run a check to its end; return what it came to."""
+    shutil.rmtree(LOGS / check.name, ignore_errors=True)
+    (LOGS / check.name).mkdir()
+    say(f"{check.name} …")
+    result = Result()
+    output: list[str] = []
+    began = step_began = time.monotonic()
+    line, over = "", False
+    for line in lines_of(check, LOGS / f"{check.name}.log"):
+        output.append(line)
+        over = over or line == "DETAILS"  # Molecule's summary repeats every step
+        step = None if over else STEP.search(line)
+        if step and step["what"] == "Executing":
+            step_began = time.monotonic()
+            output = []
+        elif step and step["result"] not in {"Missing", "Disabled"}:
+            seconds = time.monotonic() - step_began
+            result.steps.append((step["step"], seconds))
+            good = step["result"] == "Successful"
+            # Failed tests are named by pytest.
+            if step["step"] in COUNTED_STEPS or (not good and step["step"] != "verify"):
+                reason = "" if good else failed_tasks(output)
+                result.cases.append(Case(f"{check.name}: {step['step']}", seconds, good, reason))
+    result.seconds = time.monotonic() - began
+    conclude(check, result, output, succeeded=line == "exit code 0")
+    steps = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.steps if seconds >= 1)
+    say(
+        f"{check.name}: {result.passed} passed, {len(result.failures)} failed ({result.seconds:.0f} s"
+        + (f": {steps})" if steps else ")")
+    )
+    return result
+
+
+def conclude(check: Check, result: Result, output: list[str], *, succeeded: bool) -> None:
+    """Add the tests that pytest ran. The exit code has the last word."""
+    if result.cases:
+        write_junit(LOGS / check.name / "steps.xml", check.name, result.cases)
+    for path in sorted((LOGS / check.name).glob("pytest-*.xml")):
+        result.cases += tests_in(path)
+    if not result.cases or (not succeeded and not result.failures):
+        case = Case(check.name, result.seconds, succeeded, "" if succeeded else failed_tasks(output))
+        result.cases.append(case)
+        write_junit(LOGS / check.name / "command.xml", check.name, [case])
+
+
+class Lanes:
+    """Checks under way at once: as many as there are lanes, and of those under load one at a time."""
+
+    def __init__(self, checks: list[Check], lanes: int, say: Say) -> None:
+        self._waiting, self._lanes, self._say = list(checks), lanes, say
+        self._changed = threading.Condition()
+        self._loaded = False
+        self.results: dict[str, Result] = {}
+
+    def run(self) -> None:
+        """Run all of them."""
+        threads = [threading.Thread(target=self._drive, daemon=True) for _ in range(self._lanes)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(1)  # so that a Ctrl-C is heard
+
+    def _drive(self) -> None:
+        while (check := self._take()) is not None:
+            try:
+                self.results[check.name] = perform(check, self._say)
+            except OSError as error:
+                self.results[check.name] = Result(cases=[Case(check.name, passed=False, reason=str(error))])
+            finally:
+                with self._changed:
+                    self._loaded = self._loaded and not check.under_load
+                    self._changed.notify_all()
+
+    def _take(self) -> Check | None:
+        """Wait for the next check that may run; return None where there is none left."""
+        with self._changed:
+            while self._waiting:
+                for check in self._waiting:
+                    if not (self._loaded and check.under_load):
+                        self._waiting.remove(check)
+                        self._loaded = self._loaded or check.under_load
+                        return check
+                self._changed.wait()
+            return None
+
+
+def marked() -> list[int]:
+    """Return the processes of this checkout's suites, but for this one."""
+    word = f"{MARK}={ROOT}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if int(path.parent.name) != os.getpid() and word in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def end_leftovers() -> None:
+    """End what checks of a run that was interrupted still do: first politely, as Ansible gives back locks."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + TERM_SECONDS
+        for pid in marked():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        while marked() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def remove_servers(checks: list[Check], say: Say) -> None:
+    """Remove the servers that these checks boot. Others, as the demo's, are not ours to remove."""
+    names = [name for check in checks for name in check.servers]
+    if names:
+        done = subprocess.run([*SERVERS, "down", *names], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            say(f"Leftovers of an earlier run could not be removed: {done.stderr.strip()}")
