@@ -30,12 +30,12 @@ def server_of(item: pytest.Item) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what was asked already.
 
-    After the reboot: what a reboot cannot change, the tests marked `once`. Of all servers but the first: what is the same on
-    every Debian, those marked `one_debian`.
+    After the reboot: all but the tests marked `after_reboot`. Of all servers but the first: what is the same on every
+    Debian, those marked `one_debian`.
     """
     scenario = os.environ.get("MOLECULE_EPHEMERAL_DIRECTORY")
     if scenario and (Path(scenario) / "rebooted").exists():
-        once = [item for item in items if item.get_closest_marker("once")]
+        once = [item for item in items if not item.get_closest_marker("after_reboot")]
         items[:] = [item for item in items if item not in once]
         config.hook.pytest_deselected(items=once)
     asked = [item for item in items if item.get_closest_marker("one_debian") and server_of(item) != server_of(items[0])]

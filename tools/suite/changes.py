@@ -14,15 +14,16 @@ from pathlib import Path
 
 from checks import ROOT, Check, fast_tests, linters, scenario_names, scenarios, server_tests
 
-PROSE = re.compile(r"\.(md|txt)$|^(docs|LICENSE)|\.png$")
-NOT_PROSE = re.compile(r"requirements.*\.txt$|^app/|^molecule/")
+PROSE = re.compile(r"\.md$|^docs/|^LICENSE$")
 # Every scenario runs with these.
 FOR_ALL = re.compile(
     r"^(ansible\.cfg|requirements\.txt|\.config/|molecule/conftest\.py"
     r"|molecule/shared/(servers\.py|[a-z]+\.yml)$)"
 )
 # Nothing but linters and fast tests has a say in these.
-FAST_ONLY = re.compile(r"^(tests|tools|inventories|docs|\.ci)/|^(\.[\w-]+|Makefile|pyproject\.toml|requirements\.(in|yml)|galaxy\.yml)$")
+FAST_ONLY = re.compile(
+    r"^(tests|tools|inventories|\.ci)/|^(\.[\w-]+|Makefile|pyproject\.toml|requirements\.(in|yml)|galaxy\.yml)$"
+)
 # What the whole site is made of beside the roles.
 OF_JOURNEYS = re.compile(r"^(site\.yml|playbooks/|templates/|app/|roles/app/)")
 SHARED = ROOT / "molecule/shared"
@@ -88,10 +89,16 @@ class Scenario:
         top, _, rest = file.partition("/")
         inner = rest.partition("/")[0]
         if top == "molecule":
-            return inner == self.name or f"/{inner}/files" in self.own or (inner == "shared" and rest.split("/")[1] in self.shared)
+            return (
+                inner == self.name
+                or f"/{inner}/files" in self.own
+                or (inner == "shared" and rest.split("/")[1] in self.shared)
+            )
         if OF_JOURNEYS.match(file):
             return self.journey or (top == "roles" and inner in self.roles)
         roles = {inner} if top == "roles" else roles_naming(Path(file).stem)
+        if not roles:
+            return True
         spokesman = ONE_JOURNEY if roles & DEFAULT_ROLES else OTHER_ROLES
         return bool(roles & self.roles) or self.name == spokesman
 
@@ -100,10 +107,11 @@ def checks_for(base: str = "main") -> list[Check]:
     """Return the checks that a change since a revision can touch; say which are left out."""
     files = changed_files(base)
     print(f"{len(files)} files differ from {base}.")
-    if all(PROSE.search(file) and not NOT_PROSE.search(file) for file in files):
+    code = [file for file in files if not PROSE.search(file)]
+    if not code:
         print("Prose alone: no tests.")
         return linters()
-    far = [file for file in files if not FAST_ONLY.match(file) and not PROSE.search(file)]
+    far = [file for file in code if not FAST_ONLY.match(file)]
     everything = [file for file in far if FOR_ALL.match(file)]
     if everything:
         print(f"Everything, because of {', '.join(everything)}.")
@@ -113,5 +121,5 @@ def checks_for(base: str = "main") -> list[Check]:
     left_out = [name for name in scenario_names() if name not in names]
     if left_out:
         print(f"Left out: {', '.join(left_out)}. `make test` asks them too.")
-    servers = server_tests() if any(file.startswith("molecule/shared/") for file in far) else []
+    servers = server_tests() if any(re.match(r"molecule/shared/(servers\.py|tests/)", file) for file in far) else []
     return [*linters(), *fast_tests(), *servers, *(check for check in scenarios() if check.scenario in names)]

@@ -74,13 +74,12 @@ def lines_of(check: Check, log: Path) -> Iterator[str]:
         errors="replace",
         start_new_session=True,
     )
-    assert process.stdout is not None
     timer = threading.Timer(TIMEOUT_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
     timer.daemon = True
     timer.start()
     try:
         with log.open("w") as stream:
-            for line in process.stdout:
+            for line in process.stdout or ():
                 clean = ANSI.sub("", line)
                 stream.write(clean)
                 stream.flush()
@@ -193,10 +192,10 @@ def marked() -> list[int]:
     return found
 
 
-def end_leftovers() -> None:
+def end_leftovers(patience_seconds: float = TERM_SECONDS) -> None:
     """End what checks of a run that was interrupted still do: first politely, as Ansible gives back locks."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + TERM_SECONDS
+        deadline = time.monotonic() + patience_seconds
         for pid in marked():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)

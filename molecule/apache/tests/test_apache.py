@@ -22,6 +22,7 @@ SWITCH = Path(__file__).parents[1] / "switch.yml"
 # --- Hosts
 
 
+@pytest.mark.after_reboot
 @pytest.mark.parametrize("port", [80, 8080])
 @pytest.mark.parametrize("name", ["unknown.test", "default", "localhost", "one.test.evil.test"])
 def test_an_unknown_host_is_misdirected(edge: Edge, name: str, port: int) -> None:
@@ -60,7 +61,6 @@ def test_a_page_compressed_on_the_way_is_not_sent_again_unchanged(edge: Edge) ->
         assert (again.status, again.body) == (304, b"")
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("accept", ["gzip;q=0", "identity", "gzip; q=0.0, br", "x-gzipped"])
 def test_who_does_not_accept_gzip_gets_the_file_itself(edge: Edge, accept: str) -> None:
     answer = edge.ask("/static/twin.css", headers={"Accept-Encoding": accept})
@@ -100,7 +100,6 @@ def test_trace_is_refused(edge: Edge) -> None:
     assert edge.ask("/echo", method="TRACE").status == 405
 
 
-@pytest.mark.once
 def test_a_slow_upload_holds_no_worker_of_the_application(edge: Edge, stats: Stats) -> None:
     """Up to apache_request_buffer_size it is read before the application hears of it."""
     length = 500_000
@@ -134,7 +133,6 @@ def test_a_connection_to_the_application_is_used_once(edge: Edge, stats: Stats) 
         assert stats(answers[0]["instance"])["open"] == 0
 
 
-@pytest.mark.once
 def test_an_application_that_comes_back_is_asked_at_once(edge: Edge, dead_application: None, run: Run) -> None:
     """Apache by itself would not look again for a minute."""
     assert edge.ask("/echo").status == 503
@@ -144,7 +142,6 @@ def test_an_application_that_comes_back_is_asked_at_once(edge: Edge, dead_applic
     assert edge.ask("/echo").status == 200
 
 
-@pytest.mark.once
 def test_swaps_under_load_lose_no_request(edge: Edge, run: Run, stats: Stats) -> None:
     """Kept connections of clients, POSTs that must neither fail nor be sent twice, and a swap every half second."""
 
@@ -194,19 +191,18 @@ def test_a_post_is_never_sent_twice(edge: Edge, stats: Stats) -> None:
 # --- The program
 
 
-@pytest.mark.once
 def test_no_module_of_the_application_s_runs_here(run: Run) -> None:
     """Debian's package of mod_wsgi enables it in the Apache that faces the network."""
     run("dpkg-query --status libapache2-mod-wsgi-py3")
     assert "wsgi" not in run("apachectl -M")
 
 
-@pytest.mark.once
 def test_apache_took_its_limits_over(run: Run) -> None:
     """The package starts it with limits of its own, and only a restart changes them."""
     run("zcat --force /var/log/apache2/error.log* | (! grep 'not allowed during restart')")
 
 
+@pytest.mark.after_reboot
 def test_all_processes_are_there_from_the_start(run: Run) -> None:
     """One that is ended for want of work closes idle connections of its visitors."""
     parent = run("cat /run/apache2/apache2.pid").strip()
@@ -231,7 +227,6 @@ def test_a_template_can_extend_the_role_s(edge: Edge) -> None:
 # --- Changes
 
 
-@pytest.mark.once
 def test_a_configuration_that_apache_refuses_changes_nothing(edge: Edge, play: Play, state: State) -> None:
     """Also where other files of the same change are fine; the reader gets Apache's own words. A dry run foresees it."""
     before = state()
@@ -245,7 +240,6 @@ def test_a_configuration_that_apache_refuses_changes_nothing(edge: Edge, play: P
     assert edge.ask("/echo").status == 200
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_arguments_that_cannot_work_are_refused_together(play: Play, state: State) -> None:
     """Each by its name, before anything is changed."""
@@ -274,7 +268,6 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
     assert state() == before
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_site_moves_to_nginx_and_back(edge: Edge, host: Host, run: Run, change: Play) -> None:
     """The former edge goes on where it has other sites, and is neither running nor started at boot where it has none."""
@@ -314,7 +307,6 @@ def test_a_site_moves_to_nginx_and_back(edge: Edge, host: Host, run: Run, change
     assert run("find /etc/nginx /etc/apache2 /var/log/nginx /var/log/apache2 -name '*moved*'") == ""
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_port_alone_and_with_an_address_is_refused(play: Play) -> None:
     """Apache could not open the second, and would end."""
@@ -323,7 +315,6 @@ def test_a_port_alone_and_with_an_address_is_refused(play: Play) -> None:
     assert "names a port both alone and with an address" in done.stdout
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_port_that_another_site_has_alone_is_refused_with_an_address(play: Play, state: State) -> None:
     """Such a configuration passes its test, and ends Apache for all sites."""
@@ -334,7 +325,6 @@ def test_a_port_that_another_site_has_alone_is_refused_with_an_address(play: Pla
     assert state() == before
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_port_is_left_to_one_address_and_taken_back(edge: Edge, run: Run, play: Play) -> None:
     """A reload would end Apache, which opens new sockets before it closes old ones."""
@@ -353,7 +343,6 @@ def test_a_port_is_left_to_one_address_and_taken_back(edge: Edge, run: Run, play
     assert edge.ask("/echo").status == 200
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_an_argument_of_the_wrong_type_is_refused(play: Play) -> None:
     """By the argument specs."""

@@ -29,6 +29,7 @@ def test_package_lists_are_there(host: Host) -> None:
     assert "Candidate:" in host.check_output("apt-cache policy nginx")
 
 
+@pytest.mark.after_reboot
 def test_server_keeps_the_time_of_its_zone(host: Host) -> None:
     assert host.check_output("timedatectl show --property=Timezone --value") == "Europe/Lisbon"
     # Winter and summer time of Lisbon, as a program that starts now sees them.
@@ -40,6 +41,7 @@ def test_root_can_act_as_another_user_without_a_password(host: Host) -> None:
     assert host.check_output("sudo --non-interactive --user=nobody id -un") == "nobody"
 
 
+@pytest.mark.after_reboot
 def test_every_service_started(host: Host) -> None:
     units = json.loads(host.check_output("systemctl list-units --failed --output=json"))
     assert [unit["unit"] for unit in units] == []

@@ -7,7 +7,6 @@ import gzip
 import json
 import re
 import socket
-import threading
 import time
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest
 
 from probe import Answer, Site, administrator, until
 
-FILES = Path(__file__).parents[1] / "files"
 ENVIRONMENTS = Path(__file__).parents[1] / "environments"
 
 testinfra_hosts = ["localhost"]
@@ -32,6 +30,7 @@ local = pytest.mark.parametrize("site", [TRIXIE, BOOKWORM], ids=lambda site: sit
 every = pytest.mark.parametrize("site", [*BOOKS, HELLO], ids=lambda site: site.environment.name)
 
 
+@pytest.mark.after_reboot
 @every
 def test_the_page_is_there(site: Site) -> None:
     until(lambda: site.ask("/").status == 200, f"{site.environment.name} answers")
@@ -42,6 +41,7 @@ def test_two_applications_on_one_server_are_told_apart_by_their_names() -> None:
     assert b"isitors" in TRIXIE.ask("/").body
 
 
+@pytest.mark.after_reboot
 @books
 def test_the_footer_says_which_release_and_host_made_the_page(site: Site) -> None:
     release = site.host.check_output("basename $(readlink /srv/%s/current)", site.name)
@@ -67,6 +67,7 @@ def sign(site: Site, message: str, picture: bytes | None = None) -> Answer:
     return site.ask("/", method="POST", body=body + b"--b--\r\n", headers=headers)
 
 
+@pytest.mark.after_reboot
 @books
 def test_a_visitor_signs_the_book_and_finds_it_there(site: Site) -> None:
     message = f"It was {time.time()}"
@@ -112,6 +113,7 @@ def test_the_application_sees_the_visitor_s_own_address(site: Site) -> None:
     assert seen["host"] == (site.domain or site.address)
 
 
+@pytest.mark.after_reboot
 def test_a_host_nobody_knows_gets_no_answer() -> None:
     for site in (TRIXIE, BOOKWORM):
         with socket.create_connection((site.address, 80), timeout=5) as connection:
@@ -180,6 +182,7 @@ def test_a_local_database_is_reached_without_a_password_and_a_port(site: Site) -
         assert ":5432" not in site.host.check_output("ss -Hltn")
 
 
+@pytest.mark.after_reboot
 def test_a_remote_database_is_reached_over_tls() -> None:
     assert VISITORS.ask("/").status == 200  # a connection of the pool stays open
     query = "select distinct ssl from pg_stat_ssl join pg_stat_activity using (pid) where usename = 'visitors'"
@@ -195,7 +198,6 @@ def test_an_application_s_role_is_refused_by_the_other_s_database() -> None:
     assert host.run("cd / && runuser -u hello -- psql -Atc 'select 1' guestbook").rc != 0
 
 
-@pytest.mark.once
 def test_the_password_of_a_remote_database_is_nowhere_to_be_read() -> None:
     env = VISITORS.host.file("/srv/visitors/current/env").content_string
     found = re.search(r"visitors:([^@]+)@", env)
@@ -212,7 +214,6 @@ def test_the_password_of_a_remote_database_is_nowhere_to_be_read() -> None:
         assert site.host.run(readable, found[1]).stdout == ""
 
 
-@pytest.mark.once
 @every
 def test_a_dry_run_on_the_running_site_finds_nothing_to_change(site: Site) -> None:
     code, output = site.site_yml("--check", "--diff")
@@ -220,34 +221,7 @@ def test_a_dry_run_on_the_running_site_finds_nothing_to_change(site: Site) -> No
     assert re.search(r"changed=[1-9]", output) is None, output
 
 
-@pytest.mark.once
-def test_a_deploy_under_load_loses_no_request(tmp_path: Path) -> None:
-    """A first look; the life cycle has a scenario of its own."""
-    source = tmp_path / "hello"
-    source.mkdir()
-    (source / "main.py").write_text((FILES / "hello/main.py").read_text() + f"\n# {time.time()}\n")
-    done = threading.Event()
-    statuses: list[int | str] = []
-
-    def visit() -> None:
-        while not done.is_set():
-            try:
-                statuses.append(HELLO.ask("/").status)
-            except OSError as error:
-                statuses.append(str(error))
-
-    visitors = [threading.Thread(target=visit) for _ in range(4)]
-    for visitor in visitors:
-        visitor.start()
-    code, output = HELLO.site_yml(app_source=str(source))
-    done.set()
-    for visitor in visitors:
-        visitor.join()
-    assert code == 0, output
-    assert set(statuses) == {200}
-    assert HELLO.site_yml()[0] == 0  # back to what the scenario deployed
-
-
+@pytest.mark.after_reboot
 @pytest.mark.parametrize("server", ["default-trixie", "default-bookworm"])
 def test_every_service_of_the_server_is_well(server: str) -> None:
     failed = administrator(server).check_output("systemctl list-units --failed --plain --no-legend")

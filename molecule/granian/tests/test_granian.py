@@ -41,7 +41,6 @@ def test_workers_follow_the_cores(plain: Instance, host: Host) -> None:
     assert len(plain.workers) == max(cores(host), 2)
 
 
-@pytest.mark.once
 def test_every_thread_of_every_worker_serves_at_once(host: Host) -> None:
     """Requests come until all threads have one: which worker accepts how many is chance."""
     capacity = max(cores(host), 2) * max(cores(host) * 2, 4)
@@ -57,7 +56,6 @@ def test_every_thread_of_every_worker_serves_at_once(host: Host) -> None:
             busy.enough()
 
 
-@pytest.mark.once
 def test_counts_of_workers_and_threads_are_the_user_s(tuned: Instance) -> None:
     assert len(tuned.workers) == 1
     assert most_at_once(work(tuned, THREADS + 1)) == THREADS
@@ -69,7 +67,6 @@ def test_a_connection_is_kept_for_further_requests(plain: Instance) -> None:
     assert len({answer.json["pid"] for answer in answers}) == 1
 
 
-@pytest.mark.once
 def test_a_worker_takes_so_many_connections_and_no_more(tuned: Instance, host: Host) -> None:
     """One that is kept waits for nobody; the others wait in the kernel's queue."""
     hold = (
@@ -101,7 +98,6 @@ def test_so_many_connections_may_wait(plain: Instance, host: Host) -> None:
 # --- Workers come and go
 
 
-@pytest.mark.once
 def test_a_worker_that_dies_again_and_again_ends_the_instance(tuned: Instance, host: Host) -> None:
     """So that the process manager, which waits between two starts, takes over."""
     first = min(tuned.workers)
@@ -111,7 +107,6 @@ def test_a_worker_that_dies_again_and_again_ends_the_instance(tuned: Instance, h
     until(lambda: host.run("systemctl is-active %s", tuned.unit).failed, "it has ended")
 
 
-@pytest.mark.once
 def test_a_worker_that_is_too_large_is_replaced_and_no_request_is_lost(host: Host) -> None:
     with running(host, "large", "large") as large:
         first = min(large.workers)
@@ -120,7 +115,6 @@ def test_a_worker_that_is_too_large_is_replaced_and_no_request_is_lost(host: Hos
         assert {answer.json["pid"] for answer in answers} - {first}
 
 
-@pytest.mark.once
 def test_a_worker_has_the_age_it_may_have(host: Host) -> None:
     """Granian takes no less than a minute, which is more than a test should wait."""
     with running(host, "tuned", "old") as old:
@@ -131,7 +125,6 @@ def test_a_worker_has_the_age_it_may_have(host: Host) -> None:
 # --- Options of Granian's own
 
 
-@pytest.mark.once
 def test_any_option_of_granian_s_can_be_given(tuned: Instance) -> None:
     """A text, a switch, a list; in Granian's spelling or in Ansible's."""
     answers = tuned.ask("/", "/two/application.py", keep=True)
@@ -140,7 +133,6 @@ def test_any_option_of_granian_s_can_be_given(tuned: Instance) -> None:
     until(lambda: 'it\'s "tuned" ✓ /' in tuned.log, "requests are logged")
 
 
-@pytest.mark.once
 def test_it_logs_what_is_asked_for(tuned: Instance, plain: Instance) -> None:
     assert "Listening at" in plain.log
     assert "Listening at" not in tuned.log
@@ -149,7 +141,6 @@ def test_it_logs_what_is_asked_for(tuned: Instance, plain: Instance) -> None:
 # --- Arguments
 
 
-@pytest.mark.once
 def test_what_cannot_work_is_refused_before_anything_changes(host: Host) -> None:
     """All of it at once, each with the reason."""
     settings = {"uds_permissions": 511, "--workers": 3}

@@ -56,7 +56,6 @@ def test_workers_follow_the_cores(plain: Instance, host: Host) -> None:
     )
 
 
-@pytest.mark.once
 def test_every_thread_of_every_worker_serves_at_once(plain: Instance, host: Host) -> None:
     """Requests come until all threads have one: which worker accepts how many is chance, and seldom fair."""
     capacity = min(2 * cores(host), 12) * 4
@@ -91,7 +90,6 @@ def test_heartbeats_touch_no_disk(plain: Instance, host: Host) -> None:
 # --- Workers come and go
 
 
-@pytest.mark.once
 def test_a_worker_is_replaced_after_so_many_requests_and_none_is_lost(tuned: Instance) -> None:
     """Each after another number of requests, so that they do not all go at once."""
     lanes = 4
@@ -105,7 +103,6 @@ def test_a_worker_is_replaced_after_so_many_requests_and_none_is_lost(tuned: Ins
     assert max(gone) > MAX_REQUESTS + lanes, "no jitter"
 
 
-@pytest.mark.once
 def test_kept_connections_survive_the_replacement_of_their_worker(tuned: Instance) -> None:
     """The worker says `Connection: close` before it goes: a client never meets a closed one."""
     answers = tuned.ask(*["/"] * 100, lanes=4, keep=True)
@@ -113,7 +110,6 @@ def test_kept_connections_survive_the_replacement_of_their_worker(tuned: Instanc
     assert max(answer.connection for answer in answers) > 1
 
 
-@pytest.mark.once
 def test_a_worker_that_hangs_is_replaced(tuned: Instance, host: Host) -> None:
     until(lambda: len(tuned.workers) == WORKERS, "all workers run")
     hanging = min(tuned.workers)
@@ -125,7 +121,6 @@ def test_a_worker_that_hangs_is_replaced(tuned: Instance, host: Host) -> None:
     )
 
 
-@pytest.mark.once
 def test_a_slow_request_is_no_hanging_worker(tuned: Instance) -> None:
     """With threads a worker reports while its requests run."""
     assert tuned.ask(f"/work?{TIMEOUT_SECONDS + 2}")[0].status == 200
@@ -134,7 +129,6 @@ def test_a_slow_request_is_no_hanging_worker(tuned: Instance) -> None:
 # --- Variables
 
 
-@pytest.mark.once
 def test_counts_of_workers_and_threads_are_the_user_s(tuned: Instance) -> None:
     until(lambda: len(tuned.workers) == WORKERS, "all workers run")
     works = work(tuned, WORKERS * THREADS + 1)  # at least one worker has more of them than threads
@@ -142,7 +136,6 @@ def test_counts_of_workers_and_threads_are_the_user_s(tuned: Instance) -> None:
     assert max(most_at_once(own) for own in by_worker) == THREADS
 
 
-@pytest.mark.once
 def test_an_idle_connection_is_closed_after_the_told_time(tuned: Instance, host: Host) -> None:
     wait = (
         "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.settimeout(20);"
@@ -154,7 +147,6 @@ def test_an_idle_connection_is_closed_after_the_told_time(tuned: Instance, host:
     assert KEEPALIVE_SECONDS - 0.1 <= idle < KEEPALIVE_SECONDS + 2
 
 
-@pytest.mark.once
 def test_any_setting_of_gunicorn_s_can_be_given(tuned: Instance) -> None:
     """Of any type: numbers, nothing, and texts and truths inside of mappings."""
     assert tuned.ask("/" + "x" * 100)[0].status == 414

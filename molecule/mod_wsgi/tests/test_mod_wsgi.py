@@ -92,7 +92,6 @@ def test_processes_follow_the_cores(plain: Instance, host: Host) -> None:
     until(lambda: len(daemons(plain)) == min(2 * cores(host), 12), "two for each core, at most 12")
 
 
-@pytest.mark.once
 def test_counts_of_processes_and_threads_are_the_user_s(tuned: Instance) -> None:
     until(lambda: len(daemons(tuned)) == PROCESSES, "all processes run")
     works = work(tuned, PROCESSES * THREADS + 1)  # at least one process has more of them than threads
@@ -103,14 +102,12 @@ def test_counts_of_processes_and_threads_are_the_user_s(tuned: Instance) -> None
 # --- Processes come and go
 
 
-@pytest.mark.once
 def test_a_process_is_replaced_after_so_many_requests_and_none_is_lost(tuned: Instance) -> None:
     answers = tuned.ask(*["/"] * 25, lanes=4)
     assert [answer for answer in answers if answer.status != 200] == []
     assert len({answer.json["pid"] for answer in answers}) >= 100 // (MAXIMUM_REQUESTS + 4 * THREADS) // 2
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_request_that_takes_too_long_costs_its_process(tuned: Instance) -> None:
     """And gets no good answer: 60 s are more than the 3 s of a process whose other thread has nothing to do."""
@@ -120,7 +117,6 @@ def test_a_request_that_takes_too_long_costs_its_process(tuned: Instance) -> Non
     until(lambda: len(daemons(tuned) - before) == 1 and len(daemons(tuned)) == PROCESSES, "another took its place")
 
 
-@pytest.mark.once
 def test_nothing_serves_on_when_its_apache_was_killed(host: Host) -> None:
     """bin/serve ends with a fault, which whoever supervises sees, and takes the rest along."""
     with running(host, "plain", "killed") as instance:
@@ -130,7 +126,6 @@ def test_nothing_serves_on_when_its_apache_was_killed(host: Host) -> None:
         until(lambda: host.run(f"pgrep --pgroup {pid}").rc == 1, "no process is left")
 
 
-@pytest.mark.once
 def test_an_apache_that_lost_its_bin_serve_makes_room(host: Host) -> None:
     """Not every process manager ends what a killed program leaves behind."""
     instance = Instance(host, "plain", "left")
@@ -152,19 +147,16 @@ def test_an_apache_that_lost_its_bin_serve_makes_room(host: Host) -> None:
 # --- Variables
 
 
-@pytest.mark.once
 def test_any_option_of_a_daemon_process_can_be_given(tuned: Instance, host: Host) -> None:
     rows = [line.split() for line in host.check_output("ss --no-header --listening --unix").splitlines()]
     assert {row[3] for row in rows if row[4].startswith(f"{tuned.folder}/app.apache/wsgi")} == {"50"}
 
 
-@pytest.mark.once
 def test_it_logs_what_is_asked_for(tuned: Instance, plain: Instance) -> None:
     assert "Attach interpreter" in tuned.log
     assert "Attach interpreter" not in plain.log
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_what_cannot_work_is_refused_before_anything_changes(host: Host) -> None:
     """All of it at once, each with the reason."""

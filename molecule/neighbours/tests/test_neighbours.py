@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from probe import Site, until
 
 SCENARIO = Path(__file__).parents[1]
@@ -25,7 +23,6 @@ KEPT = "/var/backups/slipway"
 UPLOAD = "shared/instance/uploads/boat.png"
 
 testinfra_hosts = ["localhost"]
-pytestmark = pytest.mark.once
 
 
 def sql(site: Site, query: str) -> str:

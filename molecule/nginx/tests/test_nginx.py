@@ -12,6 +12,7 @@ from probe import until
 # --- Hosts
 
 
+@pytest.mark.after_reboot
 @pytest.mark.parametrize("port", [80, 8080])
 @pytest.mark.parametrize("name", ["unknown.test", "default", "localhost", "one.test.evil.test"])
 def test_an_unknown_host_is_closed_without_an_answer(edge: Edge, name: str, port: int) -> None:
@@ -58,7 +59,6 @@ def test_a_post_is_never_sent_twice(edge: Edge, stats: Stats) -> None:
     assert posts() == before + 1
 
 
-@pytest.mark.once
 def test_a_retired_instance_loses_its_connections_in_seconds(edge: Edge, run: Run, stats: Stats) -> None:
     """A deploy waits for that. With nginx its upstream_keepalive_time and -timeout, 2 seconds each, bound it."""
     with contextlib.ExitStack() as stack:
@@ -82,6 +82,7 @@ def test_a_get_is_sent_again_where_a_kept_connection_proves_dead(edge: Edge) -> 
 # --- The program
 
 
+@pytest.mark.after_reboot
 def test_workers_may_open_the_files_they_are_told(run: Run) -> None:
     """The limit is that of the running process, not only of the file."""
     limit = run("grep '^Max open files' /proc/$(pgrep --newest -f '[n]ginx: worker')/limits")
@@ -104,7 +105,6 @@ def test_a_template_can_extend_the_role_s(edge: Edge) -> None:
 # --- Changes
 
 
-@pytest.mark.once
 def test_a_removal_that_nginx_refuses_removes_nothing(edge: Edge, run: Run, change: Play, state: State) -> None:
     """Another site may need what the site brings, such as its upstream."""
     run("echo 'server { listen 8092; location / { proxy_pass http://site-two; } }' > /etc/nginx/conf.d/needs.conf")
@@ -119,7 +119,6 @@ def test_a_removal_that_nginx_refuses_removes_nothing(edge: Edge, run: Run, chan
         run("rm /etc/nginx/conf.d/needs.conf")
 
 
-@pytest.mark.once
 def test_a_configuration_that_nginx_refuses_changes_nothing(edge: Edge, play: Play, state: State) -> None:
     """Also where other files of the same change are fine; the reader gets nginx's own words."""
     before = state()
@@ -132,7 +131,6 @@ def test_a_configuration_that_nginx_refuses_changes_nothing(edge: Edge, play: Pl
     assert edge.ask("/echo").status == 200
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_dry_run_foresees_what_nginx_would_refuse(play: Play) -> None:
     """So that the leap need not be tried."""
@@ -141,7 +139,6 @@ def test_a_dry_run_foresees_what_nginx_would_refuse(play: Play) -> None:
     assert "nginx refuses this configuration" in done.stdout
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_arguments_that_cannot_work_are_refused_together(play: Play, state: State) -> None:
     """Each by its name, before anything is changed."""
@@ -167,7 +164,6 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
     assert state() == before
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_an_argument_of_the_wrong_type_is_refused(play: Play) -> None:
     """By the argument specs."""

@@ -54,11 +54,11 @@ def source(tmp_path: Path) -> Iterator[Source]:
         assert not site.host.file("/srv/pair/deploy.lock").exists
 
 
+@pytest.mark.after_reboot
 def test_both_answer() -> None:
     until(lambda: all(site.ask("/").status == 200 for site in BOTH), "both answer")
 
 
-@pytest.mark.once
 def test_if_one_host_fails_the_gate_no_host_is_switched(source: Source) -> None:
     source.write("Not on both.", "import os; assert not os.path.exists('/srv/pair/shared/ill')")
     before = [active(site) for site in BOTH]
@@ -73,7 +73,6 @@ def test_if_one_host_fails_the_gate_no_host_is_switched(source: Source) -> None:
     assert {site.ask("/").body for site in BOTH} == {b"Not on both."}
 
 
-@pytest.mark.once
 def test_hosts_are_switched_one_after_the_other_and_none_after_one_that_failed(
     source: Source, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -95,7 +94,6 @@ def test_hosts_are_switched_one_after_the_other_and_none_after_one_that_failed(
     assert switched == ["pair-bookworm"]  # the other has it already
 
 
-@pytest.mark.once
 def test_several_hosts_can_be_switched_at_a_time(source: Source) -> None:
     source.write("All at once.")
     code, output, plain = source.deploy(app_deploy_serial=2)
@@ -104,7 +102,6 @@ def test_several_hosts_can_be_switched_at_a_time(source: Source) -> None:
     assert {site.ask("/").body for site in BOTH} == {b"All at once."}
 
 
-@pytest.mark.once
 def test_prestart_commands_run_on_one_host_alone(source: Source) -> None:
     """What prestart.sh exports there reaches the application on both."""
     (source.folder / "prestart.sh").write_text("export MADE_ON=$(hostname)\n")
@@ -116,7 +113,6 @@ def test_prestart_commands_run_on_one_host_alone(source: Source) -> None:
     assert [site.host.file("/srv/pair/shared/prestarted").exists for site in BOTH] == [True, False]
 
 
-@pytest.mark.once
 def test_both_go_back_together(source: Source) -> None:
     source.write("One.")
     assert source.deploy()[0] == 0

@@ -108,7 +108,6 @@ def test_the_application_cannot_speak_for_the_service(plain: Instance) -> None:
 # --- Readiness
 
 
-@pytest.mark.once
 def test_ready_means_that_the_application_is_loaded(host: Host) -> None:
     """Whoever waits for READY may send traffic at once."""
     with running(host, "plain", "slow", IMPORT_SECONDS="2") as slow:
@@ -125,7 +124,6 @@ def test_an_application_that_does_not_load_is_never_ready(host: Host) -> None:
     assert f"RuntimeError: {reason}" in instance.log
 
 
-@pytest.mark.once
 def test_an_application_that_does_not_load_ends_with_an_error(host: Host) -> None:
     """Another process manager has nothing else to go by."""
     serve = "runuser --user site -- env IMPORT_ERROR=broken timeout 15 /srv/plain/bin/serve /srv/home/broken.sock"
@@ -154,7 +152,6 @@ def test_it_serves_where_nobody_listens_for_ready(host: Host) -> None:
 # --- It dies, or is stopped
 
 
-@pytest.mark.once
 def test_a_killed_worker_is_replaced(plain: Instance, host: Host) -> None:
     before = plain.workers
     victim = min(before)
@@ -163,7 +160,6 @@ def test_a_killed_worker_is_replaced(plain: Instance, host: Host) -> None:
     assert plain.ask("/")[0].status == 200
 
 
-@pytest.mark.once
 def test_it_starts_again_after_its_main_process_was_killed(host: Host) -> None:
     """What a killed one leaves behind, its socket above all, is in nobody's way."""
     kept = "/srv/home/kept.sock"
@@ -183,7 +179,6 @@ def test_it_starts_again_after_its_main_process_was_killed(host: Host) -> None:
         host.run("rm -rf /srv/home/kept.*")
 
 
-@pytest.mark.once
 def test_a_stop_lets_running_requests_end(host: Host) -> None:
     with running(host, "plain", "stopped") as instance, ThreadPoolExecutor() as background:
         request = background.submit(instance.ask, "/work?2")
@@ -192,7 +187,6 @@ def test_a_stop_lets_running_requests_end(host: Host) -> None:
         assert request.result()[0].status == 200
 
 
-@pytest.mark.once
 def test_a_stop_waits_no_longer_than_it_was_told(host: Host) -> None:
     with running(host, "tuned", "hurried") as instance, ThreadPoolExecutor() as background:
         request = background.submit(instance.ask, "/work?15")

@@ -22,12 +22,14 @@ ROLE = SERVER.role
 # --- Hosts
 
 
+@pytest.mark.after_reboot
 @pytest.mark.parametrize("name", ["one.test", "www.one.test", "ONE.test", "one.test:80"])
 def test_a_site_answers_to_each_of_its_names(edge: Edge, name: str) -> None:
     """The names are those of server_names, in any spelling a client may use."""
     assert edge.ask("/echo", name).json["instance"] in {"blue", "green"}
 
 
+@pytest.mark.after_reboot
 @pytest.mark.parametrize("port", [80, 8080])
 @pytest.mark.parametrize("name", ["two.test", "any.two.test"])
 def test_the_second_site_gets_its_own_visitors(edge: Edge, name: str, port: int) -> None:
@@ -35,6 +37,7 @@ def test_the_second_site_gets_its_own_visitors(edge: Edge, name: str, port: int)
     assert edge.ask("/echo", name, port=port).json["instance"] == "red"
 
 
+@pytest.mark.after_reboot
 def test_a_site_answers_over_ipv6(run: Run) -> None:
     """The default of what is listened on has both kinds of address."""
     program = (
@@ -47,7 +50,6 @@ def test_a_site_answers_over_ipv6(run: Run) -> None:
 # --- Static files
 
 
-@pytest.mark.once
 def test_static_files_survive_a_dead_application(edge: Edge, dead_application: None) -> None:
     """A file is sent by the edge itself; a page gets the edge's own page, whatever the method."""
     assert edge.ask("/static/both.css").body == b"/* release 2 */\n"
@@ -64,7 +66,6 @@ def test_the_error_page_has_no_address_of_its_own(edge: Edge) -> None:
     assert edge.ask("/.slipway/50x.html").status == 404
 
 
-@pytest.mark.once
 def test_who_asks_an_application_that_hangs_gets_the_error_page(edge: Edge) -> None:
     """The second site's proxy timeout is 1 second."""
     page = edge.ask("/hang", "two.test")
@@ -72,7 +73,6 @@ def test_who_asks_an_application_that_hangs_gets_the_error_page(edge: Edge) -> N
     assert b"two.test is restarting" in page.body
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("code", [404, 500, 502, 503])
 def test_the_applications_own_error_pages_pass_through(edge: Edge, code: int) -> None:
     """Only what the edge itself has to say is replaced."""
@@ -102,7 +102,6 @@ def test_static_files_may_be_kept_for_an_hour_and_versioned_ones_for_ever(edge: 
     assert "Cache-Control" not in edge.ask("/static/none.css?v=2").headers
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "name",
     [
@@ -141,7 +140,6 @@ def test_hidden_files_are_not_asked_of_the_application_either(edge: Edge) -> Non
     assert edge.ask("/.well-known/security.txt").json["path"] == "/.well-known/security.txt"
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "path",
     [
@@ -169,7 +167,6 @@ def test_no_path_leads_out_of_the_static_folder(edge: Edge, path: str) -> None:
 # --- Compression
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "path",
     [
@@ -198,7 +195,6 @@ def test_text_is_compressed_behind_a_proxy_too(edge: Edge) -> None:
     assert answer.headers["Content-Encoding"] == "gzip"
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("path", ["/static/picture.png", "/large.png", "/static/tiny.css", "/small.json"])
 def test_what_would_not_shrink_is_not_compressed(edge: Edge, path: str) -> None:
     """Pictures are compressed already, and small answers are not worth it."""
@@ -311,7 +307,6 @@ def test_a_request_above_the_limit_is_refused(edge: Edge, stats: Stats) -> None:
 # --- Connections to the application
 
 
-@pytest.mark.once
 def test_a_restart_of_the_application_costs_the_next_visitor_nothing(edge: Edge, run: Run) -> None:
     """The edge notices that connections it kept have ended."""
     with contextlib.closing(edge.connect()) as connection:
@@ -321,7 +316,6 @@ def test_a_restart_of_the_application_costs_the_next_visitor_nothing(edge: Edge,
         assert edge.ask("/echo", connection=connection).status == 200
 
 
-@pytest.mark.once
 def test_moving_the_socket_moves_the_traffic_without_a_reload(edge: Edge, run: Run, state: State) -> None:
     """Every request on the way is answered, and the edge has the same processes as before."""
     before = state()
@@ -340,12 +334,14 @@ def test_moving_the_socket_moves_the_traffic_without_a_reload(edge: Edge, run: R
 # --- The program
 
 
+@pytest.mark.after_reboot
 def test_it_is_there_after_a_reboot(host: Host) -> None:
     """Enabled as well as running."""
     assert host.service(SERVER.program).is_enabled
     assert host.service(SERVER.program).is_running
 
 
+@pytest.mark.after_reboot
 def test_logs_are_not_for_everybody(run: Run) -> None:
     """They tell who visited what; another application's user on the server must not read them."""
     logs = run(f"ls {SERVER.logs}/*.log").split()
@@ -353,7 +349,6 @@ def test_logs_are_not_for_everybody(run: Run) -> None:
     assert run(f"runuser --user nobody -- cat {' '.join(logs)} 2>/dev/null || true") == ""
 
 
-@pytest.mark.once
 def test_logs_are_rotated(run: Run) -> None:
     """By what the package brings: the files bear names that it looks for."""
     run(f"logrotate --debug /etc/logrotate.d/{SERVER.program} 2>&1 | grep -F {SERVER.logs}/one.access.log")
@@ -386,14 +381,12 @@ def test_a_program_gets_the_application_s_404(edge: Edge, method: str, accept: s
     assert (answer.status, answer.body) == (404, b"The application's own page for 404")
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("status", [200, 403, 500, 503])
 def test_every_other_answer_is_the_application_s(edge: Edge, status: int) -> None:
     answer = edge.ask(f"/status/{status}", "page.test", headers=BROWSER)
     assert (answer.status, answer.body) == (status, f"The application's own page for {status}".encode())
 
 
-@pytest.mark.once
 def test_a_browser_is_told_when_the_application_is_away(edge: Edge, run: Run) -> None:
     run("systemctl stop upstream@red")
     try:
@@ -409,6 +402,7 @@ def test_a_browser_is_told_when_the_application_is_away(edge: Edge, run: Run) ->
 # --- Maintenance: the third site's
 
 
+@pytest.mark.after_reboot
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
 def test_visitors_are_told_of_maintenance_and_when_to_come_back(edge: Edge, method: str) -> None:
     """Also after a reboot. Nothing may keep the page, and a search engine forgets nothing because of it."""
@@ -437,7 +431,6 @@ def test_another_site_is_not_in_maintenance(edge: Edge) -> None:
     assert edge.ask("/echo").status == 200
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_maintenance_begins_and_ends_at_once_without_a_reload(edge: Edge, change: Play, state: State) -> None:
     """And a second time nothing changes."""
@@ -452,7 +445,6 @@ def test_maintenance_begins_and_ends_at_once_without_a_reload(edge: Edge, change
     assert state() == before
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_site_that_is_not_there_cannot_be_closed(change: Play) -> None:
     """Nobody would see the page."""
@@ -464,7 +456,6 @@ def test_a_site_that_is_not_there_cannot_be_closed(change: Play) -> None:
 # --- Removal
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_site_is_removed_with_its_port_pages_and_logs(
     edge: Edge, run: Run, play: Play, change: Play, state: State
@@ -491,14 +482,12 @@ def test_a_site_is_removed_with_its_port_pages_and_logs(
 # --- Changes
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_second_dry_run_sees_nothing_to_change(play: Play) -> None:
     """With --diff, as one looks before one leaps."""
     assert changes(play("--check", "--diff")) == 0
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_an_address_that_no_site_listens_on_any_more_is_closed(edge: Edge, play: Play) -> None:
     """The second site moves to another port and back; the one left behind is free for others."""
@@ -512,7 +501,6 @@ def test_an_address_that_no_site_listens_on_any_more_is_closed(edge: Edge, play:
     until(lambda: not edge.listens(8091), "8091 is closed")
 
 
-@pytest.mark.once
 def test_two_sites_cannot_claim_one_name(play: Play, state: State) -> None:
     """The edge would send all visitors to one of the two, nginx with a warning and Apache without."""
     before = state()
@@ -523,7 +511,6 @@ def test_two_sites_cannot_claim_one_name(play: Play, state: State) -> None:
     assert state() == before
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
 def test_a_port_that_another_program_has_is_refused(address: str, run: Run, play: Play, state: State) -> None:
@@ -540,7 +527,6 @@ def test_a_port_that_another_program_has_is_refused(address: str, run: Run, play
     assert state() == before
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_reload_that_was_missed_is_made_good(run: Run, play: Play, state: State) -> None:
     """A run that was cut after the files were written leaves its mark; the next reloads, and only that one."""
@@ -551,7 +537,6 @@ def test_a_reload_that_was_missed_is_made_good(run: Run, play: Play, state: Stat
     assert changes(play(sites=["one"])) == 0
 
 
-@pytest.mark.once
 @pytest.mark.one_debian
 def test_a_broken_file_of_somebody_else_is_never_reloaded(edge: Edge, run: Run, play: Play) -> None:
     """It appears after the role's files were judged; the handlers still look before they reload."""

@@ -87,11 +87,13 @@ def other(host: Host) -> Iterator[Instance]:
         yield instance
 
 
+@pytest.mark.after_reboot
 def test_the_active_instance_runs_as_its_own_user_with_its_workers(site: Instance, host: Host) -> None:
     assert site.ask().json["user"] == host.user("site").uid
     assert site.states() == {"web": "running", "mill-1": "running", "mill-2": "running"}
 
 
+@pytest.mark.after_reboot
 def test_its_log_has_a_file_for_each_program(site: Instance, host: Host) -> None:
     words = f"ahoy at {time.time()}"
     site.attempt(f"print({words!r}, flush=True)")
@@ -101,6 +103,7 @@ def test_its_log_has_a_file_for_each_program(site: Instance, host: Host) -> None
     assert "mill runs as site" in site.tell("log")
 
 
+@pytest.mark.after_reboot
 def test_cron_has_the_timers_of_the_active_release(site: Instance, host: Host) -> None:
     line = "* * * * * site /srv/site/releases/blue/bin/program tick"
     assert line in host.file("/etc/cron.d/site-blue").content_string
@@ -120,7 +123,6 @@ def test_a_killed_main_process_is_back_within_seconds(green: Instance, host: Hos
     until(lambda: green.replaced(old), "another runs", 10)
 
 
-@pytest.mark.once
 def test_an_application_that_ends_without_an_error_is_started_again(green: Instance, host: Host) -> None:
     old = green.ask().json["main"]
     time.sleep(1.5)  # by then it counts as started
@@ -128,7 +130,6 @@ def test_an_application_that_ends_without_an_error_is_started_again(green: Insta
     until(lambda: green.replaced(old), "another runs", 10)
 
 
-@pytest.mark.once
 def test_a_stop_lets_a_running_request_end(green: Instance) -> None:
     with ThreadPoolExecutor() as background:
         request = background.submit(green.ask, "/work?2")
@@ -137,7 +138,6 @@ def test_a_stop_lets_a_running_request_end(green: Instance) -> None:
         assert request.result().status == 200
 
 
-@pytest.mark.once
 def test_a_stop_takes_no_longer_than_it_was_told(other: Instance, host: Host) -> None:
     with started(host, "other", "stubborn") as stubborn:
         begin = time.monotonic()
@@ -146,7 +146,6 @@ def test_a_stop_takes_no_longer_than_it_was_told(other: Instance, host: Host) ->
         assert stubborn.ask().status == 0
 
 
-@pytest.mark.once
 def test_workers_get_the_time_they_need_to_finish(site: Instance, host: Host) -> None:
     host.check_output("rm -f /srv/site/shared/work")
     with started(host, "site", "green") as green:
@@ -158,7 +157,6 @@ def test_workers_get_the_time_they_need_to_finish(site: Instance, host: Host) ->
     assert site.ask().status == 200
 
 
-@pytest.mark.once
 def test_a_crash_is_said_and_tried_again(site: Instance, host: Host) -> None:
     crash = Instance(host, "site", "crash")
     try:
@@ -169,7 +167,6 @@ def test_a_crash_is_said_and_tried_again(site: Instance, host: Host) -> None:
         crash.tell("stop")
 
 
-@pytest.mark.once
 def test_logs_are_rotated(other: Instance, host: Host) -> None:
     other.attempt("[print('x' * 200, flush=True) for _ in range(20)] and None")
     rotated = host.file("/var/log/supervisor/other-blue-web.log.1")
@@ -178,7 +175,6 @@ def test_logs_are_rotated(other: Instance, host: Host) -> None:
     assert host.file("/var/log/supervisor/other-blue-web.log").size < 2048
 
 
-@pytest.mark.once
 def test_logs_of_releases_that_are_gone_go_too(site: Instance, host: Host) -> None:
     host.check_output("touch /var/log/supervisor/site-0123456789ab-web.log")
     site.tell("start")
@@ -186,12 +182,10 @@ def test_logs_of_releases_that_are_gone_go_too(site: Instance, host: Host) -> No
     assert host.file("/var/log/supervisor/site-blue-web.log").exists
 
 
-@pytest.mark.once
 def test_a_setting_of_supervisor_s_can_be_added(other: Instance) -> None:
     assert other.attempt("os.environ.get('GREETING')") == "ahoy"
 
 
-@pytest.mark.once
 def test_when_the_last_instance_goes_supervisor_goes_too(site: Instance, other: Instance, host: Host) -> None:
     for instance in (other, site):
         instance.tell("stop")

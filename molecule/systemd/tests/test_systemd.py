@@ -102,22 +102,26 @@ def crash(host: Host) -> Iterator[Instance]:
 # --- Running
 
 
+@pytest.mark.after_reboot
 def test_an_instance_answers_on_its_own_socket(site: Instance) -> None:
     assert site.is_active()
     assert site.ask().json["release"] == "blue"
 
 
+@pytest.mark.after_reboot
 def test_it_runs_as_its_own_user(site: Instance, host: Host) -> None:
     assert site.ask().json["user"] == host.user("site").uid
     assert site.attempt("os.getgroups()")["value"] == [host.group("site").gid]
 
 
+@pytest.mark.after_reboot
 def test_an_enabled_instance_is_back_after_a_boot_and_no_other(site: Instance, host: Host) -> None:
     booted_since = not host.file("/run/not-booted-since").exists
     assert site.is_active()
     assert Instance(host, "site", "passing").is_active() is not booted_since
 
 
+@pytest.mark.after_reboot
 def test_it_says_how_its_programs_do(site: Instance, crash: Instance, host: Host) -> None:
     def states(instance: Instance) -> list[str]:
         return [line.split("\t")[1] for line in host.check_output("%s status", instance.program).splitlines()]
@@ -126,7 +130,6 @@ def test_it_says_how_its_programs_do(site: Instance, crash: Instance, host: Host
     until(lambda: states(crash) == ["failing"], "one that crashes is said to fail")
 
 
-@pytest.mark.once
 def test_a_stopped_instance_leaves_nothing_behind(host: Host) -> None:
     with started(host, "site", "green") as green:
         host.check_output("%s activate", green.program)
@@ -141,7 +144,6 @@ def test_two_releases_run_side_by_side(site: Instance, green: Instance) -> None:
     assert site.ask().status == 200
 
 
-@pytest.mark.once
 def test_a_start_waits_until_the_application_is_ready(host: Host) -> None:
     """Any process of the instance may say so: with an app server, it is a worker."""
     with started(host, "site", "late") as late:
@@ -167,14 +169,12 @@ def test_a_killed_main_process_is_back_within_seconds(green: Instance, host: Hos
     assert host.run(f"kill -0 {old['worker']}").failed
 
 
-@pytest.mark.once
 def test_an_application_that_ends_without_an_error_is_started_again(green: Instance, host: Host) -> None:
     old = green.ask().json
     host.check_output(f"kill -TERM {old['main']}")
     until(lambda: green.ask().status == 200 and green.ask().json["main"] != old["main"], "another runs", 5)
 
 
-@pytest.mark.once
 def test_a_stop_lets_a_running_request_end(green: Instance, host: Host) -> None:
     """SIGTERM comes to the main process alone, which sees to its workers."""
     with ThreadPoolExecutor() as background:
@@ -185,7 +185,6 @@ def test_a_stop_lets_a_running_request_end(green: Instance, host: Host) -> None:
     assert green.show("Result") == "success"
 
 
-@pytest.mark.once
 def test_a_stop_takes_no_longer_than_it_was_told(host: Host) -> None:
     with started(host, "other", "stubborn") as stubborn:
         begin = time.monotonic()
@@ -194,7 +193,6 @@ def test_a_stop_takes_no_longer_than_it_was_told(host: Host) -> None:
         assert not stubborn.is_active()
 
 
-@pytest.mark.once
 def test_a_start_takes_no_longer_than_it_was_told(host: Host) -> None:
     """Also where the application does not heed SIGTERM: nobody waits for a request of it."""
     never = Instance(host, "other", "never")
@@ -207,7 +205,6 @@ def test_a_start_takes_no_longer_than_it_was_told(host: Host) -> None:
         host.run("%s stop", never.program)
 
 
-@pytest.mark.once
 def test_a_worker_that_runs_out_of_memory_takes_no_other_with_it(site: Instance) -> None:
     """What systemd says, as a server for tests may have no limit of memory to run into."""
     assert site.show("OOMPolicy") == "continue"
@@ -218,6 +215,7 @@ def test_a_worker_that_runs_out_of_memory_takes_no_other_with_it(site: Instance)
 OPEN = "os.close(os.open({!r}, os.{} | os.O_CREAT, 0o600))"
 
 
+@pytest.mark.after_reboot
 @pytest.mark.parametrize("folder", ["/srv/site/shared", "/run/site", "/tmp", "/var/tmp", "/dev/shm"])
 def test_it_can_write_where_it_has_to(site: Instance, folder: str) -> None:
     path = f"{folder}/written"
@@ -225,7 +223,6 @@ def test_it_can_write_where_it_has_to(site: Instance, folder: str) -> None:
     assert site.attempt(f"os.unlink({path!r})") == {"value": None}
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("folder", ["/srv/site/notes", "/srv/site/releases/blue", "/etc", "/var/lib", "/opt", "/"])
 def test_it_cannot_write_anywhere_else(site: Instance, host: Host, folder: str) -> None:
     """Also where the modes of files would allow it: for the first of these they do."""
@@ -233,7 +230,6 @@ def test_it_cannot_write_anywhere_else(site: Instance, host: Host, folder: str) 
     assert not host.file(f"{folder}/written").exists
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "path", ["/etc/shadow", "/tmp/secret", "/home/visitor", "/root/.ssh", "/dev/kmsg", "/proc/kmsg"]
 )
@@ -244,13 +240,11 @@ def test_it_cannot_see_what_is_not_its_own(site: Instance, host: Host, path: str
     assert outcome.get("error") in {"FileNotFoundError", "PermissionError"}, outcome
 
 
-@pytest.mark.once
 def test_it_sees_no_processes_of_other_users(site: Instance, host: Host) -> None:
     seen = set(site.attempt("[os.stat('/proc/' + p).st_uid for p in os.listdir('/proc') if p.isdigit()]")["value"])
     assert seen == {host.user("site").uid}
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "expression",
     [
@@ -272,7 +266,6 @@ def test_it_cannot_do_what_a_web_application_has_no_need_of(site: Instance, host
     assert unconfined.succeeded, unconfined.stderr
 
 
-@pytest.mark.once
 def test_it_can_gain_no_privileges(site: Instance) -> None:
     status = site.attempt("open('/proc/self/status').read()")["value"]
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -281,7 +274,6 @@ def test_it_can_gain_no_privileges(site: Instance) -> None:
     assert facts["Seccomp"] == "2"
 
 
-@pytest.mark.once
 def test_systemd_finds_it_little_exposed(site: Instance, host: Host) -> None:
     judgement = host.check_output("systemd-analyze security --no-pager %s", site.unit)
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", judgement)
@@ -289,7 +281,6 @@ def test_systemd_finds_it_little_exposed(site: Instance, host: Host) -> None:
     assert float(found[1]) <= 2.0, judgement
 
 
-@pytest.mark.once
 def test_systemd_of_this_debian_knows_every_directive(site: Instance, other: Instance, host: Host) -> None:
     """What it does not know it ignores, with a line in the journal."""
     for instance in (site, other):
@@ -302,7 +293,6 @@ def test_systemd_of_this_debian_knows_every_directive(site: Instance, other: Ins
 # --- Variables
 
 
-@pytest.mark.once
 def test_a_directive_can_be_changed(site: Instance, other: Instance) -> None:
     """The role's own give way, also to null, which leaves one out."""
     machine_code = "mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()"
@@ -312,18 +302,15 @@ def test_a_directive_can_be_changed(site: Instance, other: Instance) -> None:
     assert other.attempt("open('/tmp/secret').read()")["value"].startswith("words")
 
 
-@pytest.mark.once
 def test_a_directive_can_be_added(other: Instance) -> None:
     assert other.attempt("os.getpriority(os.PRIO_PROCESS, 0)") == {"value": 5}
 
 
-@pytest.mark.once
 def test_a_directive_can_have_several_values(other: Instance) -> None:
     values = other.attempt("[os.environ.get('GREETING'), os.environ.get('SIGNATURE')]")["value"]
     assert values == ["ahoy", 'the "crew"']
 
 
-@pytest.mark.once
 def test_further_folders_can_be_written_to(other: Instance) -> None:
     assert other.attempt(OPEN.format("/srv/other/notes/written", "O_WRONLY")) == {"value": None}
 
@@ -333,7 +320,6 @@ def run(host: Host, site_service: dict[str, object]) -> subprocess.CompletedProc
     return play(SCENARIO / "converge.yml", "--limit", host.backend.host, site_service=site_service)
 
 
-@pytest.mark.once
 def test_a_changed_unit_is_known_at_once_and_leaves_a_running_instance_alone(site: Instance, host: Host) -> None:
     before = site.ask().json["main"]
     try:
@@ -346,7 +332,6 @@ def test_a_changed_unit_is_known_at_once_and_leaves_a_running_instance_alone(sit
         run(host, {})
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(("name", "value"), [("ProtecHome", "yes"), ("RestartSec", "soon")])
 def test_a_directive_that_systemd_would_ignore_is_refused(site: Instance, host: Host, name: str, value: str) -> None:
     """A misspelt one would leave an application less guarded, or more, than its reader believes."""
@@ -360,7 +345,6 @@ def test_a_directive_that_systemd_would_ignore_is_refused(site: Instance, host: 
 # --- The bad night
 
 
-@pytest.mark.once
 def test_a_crash_is_tried_again_for_ever_at_a_bounded_rate(crash: Instance) -> None:
     """Systemd gives up after five starts in ten seconds where it is not told otherwise: a site would stay down."""
     until(lambda: int(crash.show("NRestarts")) >= 6, "it was started six times more")

@@ -58,7 +58,6 @@ def test_it_says_that_it_closes_the_connection(plain: Instance, host: Host) -> N
     assert "Connection: close" in answer.splitlines()
 
 
-@pytest.mark.once
 def test_headers_have_as_much_room_as_they_are_given(tuned: Instance, plain: Instance) -> None:
     long = "/?" + "x" * 5000
     assert plain.ask(long)[0].status == 200
@@ -73,7 +72,6 @@ def test_so_many_connections_may_wait(plain: Instance, host: Host) -> None:
 # --- Concurrency
 
 
-@pytest.mark.once
 def test_workers_come_with_the_need_and_go(tuned: Instance) -> None:
     assert len(tuned.workers) == CHEAPER
     with ThreadPoolExecutor(max_workers=20) as background:
@@ -91,7 +89,6 @@ def test_two_workers_run_where_nobody_comes(plain: Instance) -> None:
     assert len(stats(plain)["workers"]) == 16
 
 
-@pytest.mark.once
 def test_every_thread_of_a_worker_serves_at_once(tuned: Instance) -> None:
     works = work(tuned, THREADS * CHEAPER + 2)
     by_worker = [[one for one in works if one["pid"] == pid] for pid in {one["pid"] for one in works}]
@@ -105,7 +102,6 @@ def test_a_worker_has_four_threads(plain: Instance) -> None:
 # --- Workers come and go
 
 
-@pytest.mark.once
 def test_a_worker_is_replaced_after_so_many_requests_and_none_is_lost(tuned: Instance) -> None:
     """The second worker later than the first, so that they do not go at once."""
     answers = tuned.ask(*["/"] * 60, lanes=4)
@@ -117,7 +113,6 @@ def test_a_worker_is_replaced_after_so_many_requests_and_none_is_lost(tuned: Ins
     assert {limit for count in gone for limit in limits if limit <= count <= limit + THREADS} == set(limits), gone
 
 
-@pytest.mark.once
 def test_a_request_that_takes_too_long_is_ended_with_its_worker(tuned: Instance) -> None:
     before = tuned.workers
     (answer,) = tuned.ask(f"/work?{HARAKIRI_SECONDS * 4}")
@@ -132,7 +127,6 @@ def test_the_application_is_loaded_in_each_worker(plain: Instance, host: Host) -
     assert plain.main not in imported(plain)
 
 
-@pytest.mark.once
 def test_the_application_is_loaded_once_where_it_is_told_so(tuned: Instance) -> None:
     assert imported(tuned) == {tuned.main}
 
@@ -151,7 +145,6 @@ def test_statistics_are_for_the_application_s_user_alone(plain: Instance, host: 
     assert host.file(f"{plain.folder}/app.stats").mode == 0o600
 
 
-@pytest.mark.once
 def test_there_are_none_where_they_are_not_wanted(tuned: Instance, host: Host) -> None:
     assert not host.file(f"{tuned.folder}/app.stats").exists
 
@@ -159,7 +152,6 @@ def test_there_are_none_where_they_are_not_wanted(tuned: Instance, host: Host) -
 # --- Options of uWSGI's own, and the application's
 
 
-@pytest.mark.once
 def test_any_option_of_uwsgi_s_can_be_given(tuned: Instance) -> None:
     """A text, a list, one of the role's own left out."""
     assert tuned.ask("/")[0].json["greetings"] == ["ahoy", "crew"]
@@ -184,7 +176,6 @@ def test_an_application_s_own_uwsgi_ini_is_honoured(host: Host) -> None:
 # --- Arguments
 
 
-@pytest.mark.once
 def test_what_cannot_work_is_refused_before_anything_changes(host: Host) -> None:
     """All of it at once, each with the reason."""
     settings = {"http-socket": ":80", "x": "a\n[uwsgi]"}

@@ -17,6 +17,7 @@ SETTINGS = "/etc/postgresql/*/main/conf.d/slipway.conf"
 # --- Applications, and what keeps them apart
 
 
+@pytest.mark.after_reboot
 @pytest.mark.parametrize("name", ["guestbook", "shop", "blog"])
 def test_an_application_reaches_its_database_without_a_password(application: Application, name: str) -> None:
     """Through the socket, as the role of its unix user's name."""
@@ -116,6 +117,7 @@ def test_parallel_workers_fit_the_cores(server: Host, sql: Sql) -> None:
     assert in_force == f"{cores}|{min(cores // 2, 4)}"
 
 
+@pytest.mark.after_reboot
 def test_no_setting_waits_for_a_restart_or_is_wrong(sql: Sql) -> None:
     """What the files say is what the server does."""
     assert sql("SELECT name FROM pg_settings WHERE pending_restart") == ""
@@ -123,6 +125,7 @@ def test_no_setting_waits_for_a_restart_or_is_wrong(sql: Sql) -> None:
     assert sql("SELECT line_number, error FROM pg_hba_file_rules WHERE error IS NOT NULL") == ""
 
 
+@pytest.mark.after_reboot
 def test_every_setting_of_the_file_is_in_force(server: Host, sql: Sql) -> None:
     """No other file overrides one."""
     written = server.check_output(f"sed -n 's/^\\([a-z_.]*\\) = .*/\\1/p' {SETTINGS} | sort -u").split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from testinfra.host import Host
 
 testinfra_hosts = ["postgresql-bookworm"]
@@ -11,6 +12,7 @@ testinfra_hosts = ["postgresql-bookworm"]
 Sql = Callable[..., str]
 
 
+@pytest.mark.after_reboot
 def test_nothing_listens_on_the_network(server: Host) -> None:
     """The socket is the only way in."""
     assert "postgres" in server.check_output("ss --no-header --listening --unix --processes")

@@ -19,6 +19,7 @@ PASSWORD_FILE = "/etc/slipway/postgresql/shop.password"
 # --- The way in
 
 
+@pytest.mark.after_reboot
 def test_the_application_connects_with_tls_and_its_password(connect: Connect) -> None:
     """channel_binding=require: the server proves that it knows the password, too, on this very connection."""
     answer = connect(statement="SELECT current_user, ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
@@ -57,6 +58,7 @@ def test_a_rule_is_for_one_network(connect: Connect, server: Host) -> None:
     assert "no pg_hba.conf entry" in answer.stderr
 
 
+@pytest.mark.after_reboot
 def test_the_server_listens_where_it_was_told_alone(server: Host, address: str) -> None:
     """Also after a reboot, when an address may come up late."""
     listening = server.check_output("ss --no-header --listening --tcp --numeric --processes | grep postgres")

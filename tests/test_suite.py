@@ -1,0 +1,179 @@
+"""The suite itself: what it counts, what it shows of a failure, what runs beside what, and what a change can touch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import changes
+import checks
+import results
+import running
+from checks import Check
+
+FAILING = """
+import logging
+
+def test_good():
+    pass
+
+def test_bad():
+    logging.warning("the server's last words")
+    assert 1 + 1 == 3, "sums"
+"""
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs lie in a folder of the test's, and processes are marked as another checkout's."""
+    monkeypatch.setattr(running, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(running, "ROOT", tmp_path)
+    monkeypatch.setattr(running, "payloads", lambda: tmp_path / "payloads")
+    (tmp_path / "logs").mkdir()
+
+
+def python(name: str, program: str, folder: Path) -> Check:
+    return Check(name, [sys.executable, "-c", program], folder)
+
+
+def test_each_test_counts_and_a_failure_says_what_was_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test_it.py").write_text(FAILING)
+    (tmp_path / "pytest.ini").write_text("[pytest]\njunit_logging = all\n")
+    monkeypatch.setenv("SLIPWAY_JUNIT", str(tmp_path / "logs/it"))
+    plugins = {**running.environment(Check("it", [])), "PYTHONPATH": str(checks.ROOT / "tests/plugins")}
+    monkeypatch.setattr(running, "environment", lambda _: plugins)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)]
+    result = running.perform(Check("it", command, tmp_path), lambda _: None)
+    (failure,) = result.failures
+    assert result.passed == 1
+    assert failure.name.endswith("::test_bad")
+    assert "AssertionError: sums" in failure.reason
+    assert "assert (1 + 1) == 3" in failure.reason
+    assert "the server's last words" in failure.log
+    assert list((tmp_path / "logs/it").glob("*.xml"))
+
+
+@pytest.mark.parametrize(("program", "passed"), [("", True), ("raise SystemExit(3)", False)])
+def test_a_command_without_tests_counts_once(tmp_path: Path, program: str, passed: bool) -> None:
+    result = running.perform(python("tool", program, tmp_path), lambda _: None)
+    assert [case.passed for case in result.cases] == [passed]
+    assert (tmp_path / "logs/tool/command.xml").exists()
+
+
+def test_a_step_that_fails_shows_what_ansible_said_of_it(tmp_path: Path) -> None:
+    output = """
+print("INFO     [nginx > create] Executing")
+print("INFO     [nginx > create] Executed: Successful")
+print("INFO     [nginx > converge] Executing")
+print("TASK [Install packages]")
+print("fatal: [server]: FAILED! => no such package")
+print("ERROR    [nginx > converge] Executed: Failed")
+raise SystemExit(1)
+"""
+    result = running.perform(python("nginx", output, tmp_path), lambda _: None)
+    (failure,) = result.failures
+    assert failure.name == "nginx: converge"
+    assert failure.reason.startswith("fatal: [server]: FAILED! => no such package")
+    assert [step for step, _ in result.steps] == ["create", "converge"]
+
+
+def test_of_checks_under_load_one_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the lanes are used by the others meanwhile."""
+    together: list[set[str]] = []
+    under_way: set[str] = set()
+    changed = threading.Condition()
+    names = ["load-1", "load-2", "load-3", "plain-1", "plain-2"]
+
+    def perform(check: Check, _: Callable[[str], None]) -> results.Result:
+        with changed:
+            under_way.add(check.name)
+            together.append(set(under_way))
+            changed.notify_all()
+            if check.name == "load-1":
+                assert changed.wait_for(lambda: {"load-1", "plain-1"} in together, 60)
+            under_way.remove(check.name)
+        return results.Result()
+
+    monkeypatch.setattr(running, "perform", perform)
+    monkeypatch.setattr(Check, "under_load", property(lambda check: check.name.startswith("load")))
+    lanes = running.Lanes([Check(name, []) for name in names], 2, lambda _: None)
+    lanes.run()
+    assert set(lanes.results) == set(names)
+    assert {"load-1", "plain-1"} in together
+    assert all(sum(name.startswith("load") for name in at_once) < 2 for at_once in together)
+
+
+def test_scenarios_that_count_lost_requests_are_known() -> None:
+    assert {check.name for check in checks.scenarios() if check.under_load} == {"lifecycle", "matrix"}
+
+
+def test_the_longest_scenarios_are_ones_that_there_are() -> None:
+    assert checks.scenario_names()[: len(checks.LONGEST_FIRST)] == list(checks.LONGEST_FIRST)
+
+
+def test_what_a_killed_run_left_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    """Also what does not heed SIGTERM, and what left its session."""
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    environment = {**os.environ, running.MARK: str(tmp_path)}
+    left = [
+        subprocess.Popen(["setsid", "--wait", "sleep", "600"], env=environment),
+        subprocess.Popen([sys.executable, "-c", stubborn], env=environment, stdout=subprocess.PIPE),
+    ]
+    assert left[1].stdout
+    left[1].stdout.readline()
+    threading.Thread(target=lambda: [process.wait() for process in left], daemon=True).start()  # as PID 1 does
+    running.end_leftovers(patience_seconds=1)
+    assert running.marked() == []
+
+
+def names(files: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    monkeypatch.setattr(changes, "changed_files", lambda _: files)
+    return {check.name for check in changes.checks_for()}
+
+
+LINTERS = {check.name for check in checks.linters()}
+FAST = LINTERS | {check.name for check in checks.fast_tests()}
+
+
+@pytest.mark.parametrize(
+    ("files", "scenarios"),
+    [
+        (["roles/gunicorn/tasks/main.yml"], {"gunicorn", "app", "default"}),
+        (["roles/granian/templates/serve.j2"], {"granian", "app", "matrix"}),
+        (["plugins/module_utils/edge_files.py"], {"nginx", "apache", "default"}),
+        (["molecule/shared/edge_promises/test_promises.py"], {"nginx", "apache"}),
+        (["molecule/systemd/files/serve"], {"systemd", "supervisor"}),
+        (["tests/test_dev.py", "Makefile"], set()),
+    ],
+)
+def test_a_change_asks_the_scenarios_that_it_can_touch(
+    files: list[str], scenarios: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert names(files, monkeypatch) == FAST | scenarios
+    assert "Left out: lifecycle" in capsys.readouterr().out
+
+
+def test_a_change_of_what_journeys_share_asks_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    journeys = {"app", "default", "lifecycle", "matrix", "neighbours", "pair"}
+    assert names(["playbooks/deploy.yml"], monkeypatch) >= journeys
+    assert names(["roles/app/library/release_build.py"], monkeypatch) >= journeys
+
+
+def test_prose_alone_asks_the_linters(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names(["README.md", "docs/testing.md"], monkeypatch) == LINTERS
+
+
+@pytest.mark.parametrize("file", ["molecule/shared/servers.py", "molecule/shared/reboot.yml", "requirements.txt"])
+def test_what_every_scenario_runs_with_asks_them_all(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names([file], monkeypatch) >= set(checks.scenario_names())
+
+
+def test_a_revision_that_is_none_is_one_message() -> None:
+    with pytest.raises(SystemExit, match="BASE: git merge-base no-such-revision HEAD"):
+        changes.checks_for("no-such-revision")
