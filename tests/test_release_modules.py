@@ -13,15 +13,16 @@ import pytest
 
 from plugin import ROOT
 
-UTILS = ROOT / "roles/app/module_utils"
+FOLDERS = [ROOT / "roles/app/module_utils", ROOT / "roles/app/library"]
 
 
 @pytest.fixture(scope="module")
 def utils() -> Iterator[dict[str, ModuleType]]:
     """Return the modules by name; they find each other where Ansible puts them."""
     loaded = {}
-    for name in ("release", "traffic"):
-        spec = importlib.util.spec_from_file_location(f"ansible.module_utils.{name}", UTILS / f"{name}.py")
+    for name in ("release", "traffic", "deploy", "release_build"):
+        (path,) = (folder / f"{name}.py" for folder in FOLDERS if (folder / f"{name}.py").exists())
+        spec = importlib.util.spec_from_file_location(f"ansible.module_utils.{name}", path)
         assert spec
         assert spec.loader
         loaded[name] = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
@@ -46,3 +47,46 @@ def test_a_connection_counts_from_the_moment_it_waits_to_be_accepted(
         client.close()
         accepted.close()
         assert utils["traffic"].connections(path) == 0
+
+
+BUILD = {
+    "module": "main:app",
+    "server": "gunicorn",
+    "prestart": [],
+    "migrate": True,
+    "default_requirements": ["flask"],
+    "static_dir": "static",
+    "static_url": "/static/",
+    "shared_dirs": [],
+    "uv": "/opt/uv",
+}
+
+
+def test_whatever_a_release_is_made_of_counts_in_its_id(utils: dict[str, ModuleType], tmp_path: Path) -> None:
+    """Each file of `next` by its name and content, each parameter, the interpreter; and nothing else."""
+    stage = tmp_path / "next"
+    files = ["source.tar.gz", "env", "requirements.txt", "bin/serve", "bin/instance", "bin/gunicorn.conf.py"]
+    (stage / "bin").mkdir(parents=True)
+    for name in files:
+        (stage / name).write_text("as it was")
+
+    def id_with(python: str = "/usr/bin/python3.13", **changed: object) -> str:
+        params = {**BUILD, "home": str(tmp_path), "source": "v1", **changed}
+        return str(utils["release_build"].release_id(params, python))
+
+    first = id_with()
+    assert id_with(source="v2", lock="another run") == first
+    ids = {first, id_with(python="/usr/bin/python3.14"), id_with(module="main:web"), id_with(server="uwsgi")}
+    ids |= {id_with(prestart=["true"]), id_with(migrate=False), id_with(default_requirements=["bottle"])}
+    ids |= {id_with(static_dir="assets"), id_with(static_url="/assets/"), id_with(shared_dirs=["data"])}
+    ids |= {id_with(uv="/opt/another")}
+    for name in files:
+        (stage / name).write_text("changed")
+        ids.add(id_with())
+        (stage / name).write_text("as it was")
+    (stage / "bin/new").write_text("")
+    ids.add(id_with())
+    assert len(ids) == 12 + len(files)
+    (stage / "bin/new").unlink()
+    (stage / "bin/granian.toml").write_text("left by another app server")
+    assert id_with() == first

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 
 VISITORS = 32
-PAUSE_SECONDS = 0.4  # after each answer: a test machine's cores have deploys to do beside
+PAUSE_SECONDS = 0.8  # after each answer: a test machine's cores have deploys to do beside
 PATIENCE_SECONDS = 20
 NAME = "A visitor"
 # Nothing goes on for ever: far above what any journey takes.

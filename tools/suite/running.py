@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 
 def payloads() -> Path:
-    """Return the folder of packed Ansible modules (tests/plugins/payload_cache.py), named after all that can be packed."""
+    """Return the folder of packed Ansible modules (tests/plugins/callback/payload_cache.py), named after all that can be packed."""
     digest = hashlib.sha256((ROOT / "requirements.txt").read_bytes() + sys.version.encode())
     for folder in ("plugins", "playbooks", "roles"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -49,7 +49,7 @@ def environment(check: Check) -> dict[str, str]:
         "PYTEST_PLUGINS": "junit",
         "SLIPWAY_JUNIT": str(LOGS / check.name),
         "SLIPWAY_PAYLOADS": str(payloads()),
-        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/plugins"),
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/plugins/callback"),
         "ANSIBLE_CALLBACKS_ENABLED": "payload_cache",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",

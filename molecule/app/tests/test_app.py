@@ -53,6 +53,11 @@ def record(host: Host, application: str, release: str) -> dict:
     return json.loads(host.file(f"/srv/{application}/releases/{release}/release.json").content_string)
 
 
+def log(host: Host) -> list[dict]:
+    """Return what became of each deploy of `changing`, the latest last."""
+    return [json.loads(line) for line in host.file("/srv/changing/release.log").content_string.splitlines()]
+
+
 @pytest.mark.after_reboot
 @pytest.mark.parametrize("application", APPLICATIONS)
 def test_each_kind_of_application_answers_on_its_socket(host: Host, application: str) -> None:
@@ -213,19 +218,8 @@ def deploys(host: Host, tmp_path: Path) -> Iterator[Deploys]:
     assert not host.file("/srv/changing/deploy.lock").exists
 
 
-def test_a_new_release_takes_over_and_the_old_one_stops(host: Host, deploys: Deploys) -> None:
-    old = active(host, "changing")
-    deploys.write(GOOD.replace("VERSION", "2"))
-    code, output = deploys.run()
-    assert code == 0, output
-    assert answer(host, "changing") == {"version": 2}
-    assert host.check_output("basename $(readlink /srv/changing/previous)") == old
-    assert not host.file(f"/run/changing/{old}.sock").exists
-    assert host.run("systemctl is-enabled changing@%s", old).rc != 0
-    assert host.run("systemctl is-enabled changing@%s", active(host, "changing")).rc == 0
-
-
 def test_the_same_input_is_the_same_release(host: Host, deploys: Deploys) -> None:
+    assert deploys.run()[0] == 0  # a rollback leaves the input of the release before in its place
     before, pid = (
         active(host, "changing"),
         host.check_output("systemctl show -P MainPID changing@%s", active(host, "changing")),
@@ -251,13 +245,10 @@ def test_what_another_app_server_left_is_no_part_of_a_release(host: Host, deploy
     assert active(host, "changing") == before != between
 
 
-@pytest.mark.parametrize(
-    "variables",
-    [{"app_env": {"A": "1"}}, {"gunicorn_threads": 3}, {"systemd_service": {"Nice": 5}}],
-)
-def test_a_changed_setting_is_a_new_release(host: Host, deploys: Deploys, variables: dict) -> None:
+def test_a_changed_setting_is_a_new_release(host: Host, deploys: Deploys) -> None:
+    """One of the app server's; that whatever differs counts is asked in tests/test_release_modules.py."""
     before = active(host, "changing")
-    code, output = deploys.run(**variables)
+    code, output = deploys.run(gunicorn_threads=3)
     assert code == 0, output
     assert active(host, "changing") != before
 
@@ -273,6 +264,7 @@ def index():
 
 
 def test_packages_are_taken_from_a_release_with_the_same_dependencies_only(host: Host, deploys: Deploys) -> None:
+    """And of five releases only so many are kept as app_releases_kept says."""
     backend = "[build-system]\nrequires = ['flit_core']\nbuild-backend = 'flit_core.buildapi'\n"
     (deploys.source / "package").mkdir()
     deploys.write(backend + "[project]\nname = 'package'\nversion = '1'\ndescription = ''\n", "package/pyproject.toml")
@@ -282,7 +274,7 @@ def test_packages_are_taken_from_a_release_with_the_same_dependencies_only(host:
 
     def deployed(version: int, **variables: Any) -> None:
         deploys.write(f"VERSION = {version}\n", "package/package.py")
-        code, output = deploys.run(**variables)
+        code, output = deploys.run(app_releases_kept=2, **variables)
         assert code == 0, output
         assert answer(host, "changing") == {"version": version}
 
@@ -301,14 +293,19 @@ def test_packages_are_taken_from_a_release_with_the_same_dependencies_only(host:
     deployed(5)
     assert not host.file(f"{mark}.forced").exists
     assert host.run("ls -d /srv/changing/current/.venv/lib/*/site-packages/tomli").rc != 0
+    kept = host.check_output("ls /srv/changing/releases").split()
+    assert set(kept) == {active(host, "changing"), host.check_output("basename $(readlink /srv/changing/previous)")}
 
 
 def test_changed_prestart_commands_are_a_new_release(host: Host, deploys: Deploys) -> None:
-    before = active(host, "changing")
-    code, output = deploys.run(app_prestart=["exit 7"])
+    before, sockets = active(host, "changing"), host.check_output("ls /run/changing")
+    code, output = deploys.run(app_prestart=["echo migrating", "echo 'column is missing' >&2; exit 7"])
     assert code != 0, output
-    assert active(host, "changing") == before
+    assert "app_prestart:" in output
+    assert "column is missing" in output
+    assert (active(host, "changing"), host.check_output("ls /run/changing")) == (before, sockets)
     assert record(host, "changing", before)["state"] == "built"
+    assert answer(host, "changing") == {"version": 1}
     code, output = deploys.run(app_prestart=["touch data/notes/migrated"])
     assert code == 0, output
     assert active(host, "changing") != before
@@ -434,7 +431,7 @@ def test_a_time_that_the_server_s_systemd_cannot_read_is_refused(deploys: Deploy
     assert "OnCalendar=every" in output
 
 
-def test_hooks_run_around_a_build_and_an_activation_and_only_then(
+def test_a_new_release_takes_over_the_old_one_stops_and_hooks_run_around_it(
     host: Host, deploys: Deploys, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("hooks")
@@ -457,6 +454,11 @@ def test_hooks_run_around_a_build_and_an_activation_and_only_then(
         f"app_after_activation {new}",
     ]
     assert host.check_output("cat /run/hooks; rm /run/hooks").splitlines() == expected
+    assert answer(host, "changing") == {"version": 2}
+    assert host.check_output("basename $(readlink /srv/changing/previous)") == old
+    assert not host.file(f"/run/changing/{old}.sock").exists
+    assert host.run("systemctl is-enabled changing@%s", old).rc != 0
+    assert host.run("systemctl is-enabled changing@%s", new).rc == 0
 
 
 def test_a_prestart_script_of_the_application_s_is_run(host: Host, deploys: Deploys) -> None:
@@ -508,49 +510,36 @@ def test_a_release_can_be_built_anew_and_stays(host: Host, deploys: Deploys) -> 
     host.check_output("rm /srv/changing/next/forced")
 
 
-def test_only_a_good_release_can_be_gone_back_to(host: Host, deploys: Deploys) -> None:
-    good = active(host, "changing")
-    deploys.write(GOOD.replace("VERSION", "1 / 0"))
+def test_a_rollback_goes_to_good_releases_only_and_brings_their_settings_back(host: Host, deploys: Deploys) -> None:
+    """Those of the application, and those of what runs it. What became of each attempt is logged."""
+    old, before = active(host, "changing"), len(log(host))
+    assert deploys.run(app_env={"A": "1"}, systemd_service={"Nice": 5})[0] == 0
+    new = active(host, "changing")
+    assert host.check_output("systemctl show -P Nice changing@%s", new) == "5"
+    deploys.write("raise RuntimeError('no luck at all')")
     assert deploys.run()[0] != 0
-    releases = host.check_output("ls -t /srv/changing/releases").split()
-    failed = next(name for name in releases if record(host, "changing", name)["state"] == "failed")
+    failed = log(host)[-1]["id"]
+    assert record(host, "changing", failed)["state"] == "failed"
     for wanted, message in [
-        (failed, "was never good: app_health_path"),
+        (failed, "was never good: app_module"),
         ("0123456789ab", "there is no release 0123456789ab here"),
         ("../../etc", "is no release's id"),
     ]:
         code, output = deploys.roll_back(app_release=wanted)
         assert code != 0
         assert message in output
-    assert active(host, "changing") == good
-
-
-def test_a_rollback_brings_the_settings_back(host: Host, deploys: Deploys) -> None:
-    """Those of the application, and those of what runs it."""
-    old = active(host, "changing")
-    assert deploys.run(app_env={"A": "1"}, systemd_service={"Nice": 5})[0] == 0
-    assert host.check_output("systemctl show -P Nice changing@%s", active(host, "changing")) == "5"
+    assert active(host, "changing") == new
     code, output = deploys.roll_back()
     assert code == 0, output
     assert active(host, "changing") == old
     assert host.check_output("systemctl show -P Nice changing@%s", old) == "0"
     assert "A=" not in host.file("/srv/changing/current/env").content_string
-
-
-def test_what_became_of_each_deploy_is_logged(host: Host, deploys: Deploys) -> None:
-    deploys.write(GOOD.replace("VERSION", "2"))
-    assert deploys.run()[0] == 0
-    deploys.write("raise RuntimeError('no luck at all')")
-    assert deploys.run()[0] != 0
-    assert deploys.roll_back()[0] == 0
-    log = [json.loads(line) for line in host.file("/srv/changing/release.log").content_string.splitlines()[-3:]]
-    assert [(entry["verb"], entry["outcome"]) for entry in log] == [
-        ("deploy", "activated"),
-        ("deploy", "failed"),
-        ("rollback", "activated"),
-    ]
-    assert "app_module" in log[1]["reason"]
-    for entry in log:
+    entries = log(host)[before:]
+    good = [(entry["verb"], entry["id"]) for entry in entries if entry["outcome"] == "activated"]
+    assert good == [("deploy", new), ("rollback", old)]
+    (reason,) = (entry["reason"] for entry in entries if (entry["verb"], entry["outcome"]) == ("deploy", "failed"))
+    assert "app_module" in reason
+    for entry in entries:
         assert {"time", "id", "source", "who", "host", "seconds"} <= entry.keys()
 
 
@@ -571,12 +560,6 @@ def break_dependency(deploys: Deploys) -> dict:
     return {}
 
 
-def break_prestart(deploys: Deploys) -> dict:
-    """A migration fails."""
-    deploys.write(GOOD.replace("VERSION", "3"))
-    return {"app_prestart": ["echo migrating", "echo 'column is missing' >&2; exit 7"]}
-
-
 def break_health(deploys: Deploys) -> dict:
     """It starts, and answers 500."""
     deploys.write(GOOD.replace("VERSION", "1 / 0"))
@@ -595,7 +578,6 @@ def break_health_path(deploys: Deploys) -> dict:
         (break_import, "app_module:", "RuntimeError: no such luck"),
         (break_name, "app_module:", "has no attribute 'wrong'"),
         (break_dependency, "app_source:", "flask==0.0.999"),
-        (break_prestart, "app_prestart:", "column is missing"),
         (break_health, "app_health_path:", "ZeroDivisionError"),
         (break_health_path, "app_health_path:", "no answer"),
     ],
@@ -620,15 +602,3 @@ def test_an_active_instance_that_died_is_started_by_the_next_deploy(host: Host, 
     assert ask(host, "changing")[0] == 0
     assert deploys.run()[0] == 0
     assert answer(host, "changing") == {"version": 1}
-
-
-def test_only_so_many_releases_are_kept(host: Host, deploys: Deploys) -> None:
-    for version in range(2, 5):
-        deploys.write(GOOD.replace("VERSION", str(version)))
-        assert deploys.run(app_releases_kept=2)[0] == 0
-    kept = host.check_output("ls /srv/changing/releases").split()
-    current, previous = (
-        active(host, "changing"),
-        host.check_output("basename $(readlink /srv/changing/previous)"),
-    )
-    assert sorted(kept) == sorted([current, previous])

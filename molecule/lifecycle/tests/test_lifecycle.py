@@ -29,7 +29,8 @@ HOME = "/srv/guestbook"
 EDGE_LOG = "/var/log/nginx/guestbook.error.log"
 LOG_UNITS = "guestbook*"
 KEPT = 5  # app_releases_kept
-BACK_TO_BACK = KEPT + 2  # the first of them is removed, and so is the one after
+# `make test-lifecycle` asks for twenty in a row; one more than are kept shows that the first of them goes.
+BACK_TO_BACK = int(os.environ.get("SLIPWAY_BACK_TO_BACK", KEPT + 1))
 # Far above what a step of a deploy takes.
 STEP_SECONDS = 120
 
@@ -402,20 +403,6 @@ def test_one_goes_back_to_any_release_that_was_good(host: Host) -> None:
     code, output = rollback(app_release=wanted)
     assert code == 0, output
     assert_settled(host, wanted)
-
-
-def test_the_same_input_is_built_anew_where_one_insists(host: Host, source: Source) -> None:
-    code, output = deploy(source)  # back from the release before
-    assert code == 0, output
-    old = active(host)
-    code, output = deploy(source, app_release_force=True)
-    assert code == 0, output
-    new = active(host)
-    assert new != old
-    assert_settled(host, new)
-    code, output = deploy(source)
-    assert (code, active(host)) == (0, new), output
-    assert "changed=0 " in output
 
 
 # ------------------------------------------------------------------------------------------------ two at once
