@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +18,9 @@ import checks
 import results
 import running
 from checks import Check
+from probe import until
+
+PATIENCE_SECONDS = 300
 
 FAILING = """
 import logging
@@ -129,6 +134,66 @@ def test_what_a_killed_run_left_is_ended_with_all_it_started(tmp_path: Path) -> 
     left[1].stdout.readline()
     threading.Thread(target=lambda: [process.wait() for process in left], daemon=True).start()  # as PID 1 does
     running.end_leftovers(patience_seconds=1)
+    assert running.marked() == []
+
+
+def test_a_full_disk_ends_a_check_with_all_it_started(tmp_path: Path) -> None:
+    """And the next run is not bothered."""
+    log = tmp_path / "logs/long.log"
+    log.symlink_to("/dev/full")
+    program = "import subprocess, time; subprocess.Popen(['sleep', '600']); print('words', flush=True); time.sleep(600)"
+    check = python("long", program, tmp_path)
+    lanes = running.Lanes([check], 1, lambda _: None)
+    lanes.run()
+    (failure,) = lanes.results["long"].failures
+    assert "No space left on device" in failure.reason
+    assert running.marked() == []
+    log.unlink()
+    assert running.perform(python("long", "", tmp_path), lambda _: None).failures == []
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a checkout with the suite and one scenario, whose molecule waits until it is told to end."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(checks.ROOT / "tools", folder / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, text in {
+        "requirements.txt": "",
+        "molecule/waiting/molecule.yml": "platforms: [{name: waiting-trixie, debian: trixie}]",
+        "molecule/shared/servers.py": "",
+        ".venv/bin/molecule": "#!/bin/sh\nsleep 600 & echo begun; while ! [ -e enough ]; do sleep 0.1; done\n",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / ".venv/bin/molecule").chmod(0o755)
+    for part in ("tests/plugins", "plugins", "playbooks", "roles"):
+        (folder / part).mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_run_after_one_that_was_interrupted_is_not_bothered(
+    checkout: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "ROOT", checkout)
+    command = [sys.executable, str(checkout / "tools/suite"), "waiting"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as first:
+        log = checkout / ".cache/suite/waiting.log"
+        try:
+            until(lambda: log.exists() and "begun" in log.read_text(), "the check is under way", PATIENCE_SECONDS)
+            first.send_signal(number)
+            said, _ = first.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            first.kill()
+    assert first.returncode != 0
+    if number == signal.SIGKILL:
+        assert running.marked(), "what was started goes on: that is what the next run has to deal with"
+    else:
+        assert running.marked() == []
+        assert "suite: interrupted." in said
+    (checkout / "enough").touch()
+    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
+    assert second.stdout.splitlines()[-1] == "1 passed, 0 failed", second.stdout + second.stderr
     assert running.marked() == []
 
 

@@ -73,7 +73,7 @@ def show_failures(results: dict[str, Result]) -> None:
 
 
 def interrupted(*_: object) -> None:
-    """Treat a SIGTERM as a Ctrl-C."""
+    """Leave the work, and tidy up."""
     raise KeyboardInterrupt
 
 
@@ -88,11 +88,13 @@ def run(checks: list[Check]) -> int:
                 path.unlink()
             old.rmdir()
     work = Lanes(checks, lanes(), clock.say)
-    signal.signal(signal.SIGTERM, interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the first is ignored by what a shell starts in the background
+        signal.signal(number, interrupted)
     try:
         work.run()
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was begun is tidied up
+        for number in (signal.SIGINT, signal.SIGTERM):  # what was begun is tidied up
+            signal.signal(number, signal.SIG_IGN)
         end_leftovers()
         remove_servers(checks, clock.say)
     show_longest(work.results)

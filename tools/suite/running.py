@@ -61,6 +61,13 @@ def environment(check: Check) -> dict[str, str]:
     }
 
 
+def end_rest_of(process: subprocess.Popen[str]) -> None:
+    """End what a check leaves behind when it ends: that would hold the check's output open."""
+    process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def lines_of(check: Check, log: Path) -> Iterator[str]:
     """Run a check and yield its output, which also goes to a file; the exit code comes last."""
     process = subprocess.Popen(
@@ -77,6 +84,7 @@ def lines_of(check: Check, log: Path) -> Iterator[str]:
     timer = threading.Timer(TIMEOUT_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
     timer.daemon = True
     timer.start()
+    threading.Thread(target=end_rest_of, args=[process], daemon=True).start()
     try:
         with log.open("w") as stream:
             for line in process.stdout or ():
