@@ -103,6 +103,8 @@ if [ -e "$1/usr/bin/sudo" ]; then
   echo 'deploy ALL=(ALL) NOPASSWD: ALL' > "$1/etc/sudoers.d/deploy"
   chmod 0440 "$1/etc/sudoers.d/deploy"
 fi
+# A throwaway server's disk need not survive a power cut: a fifth of an installation's time.
+echo force-unsafe-io > "$1/etc/dpkg/dpkg.cfg.d/unsafe-io"
 rm -f "$1/etc/resolv.conf" "$1/etc/hostname"
 printf '127.0.0.1 localhost\\n::1 localhost ip6-localhost\\n' > "$1/etc/hosts"
 """
@@ -707,6 +709,8 @@ def create(name: str, debian: str) -> Server:
         # Without it crun needs CAP_SYS_RESOURCE for the device cgroup, and systemd could not
         # sandbox its services.
         "--privileged",
+        # The clock and the kernel's modules are the host's.
+        "--cap-drop=SYS_TIME,SYS_MODULE",
         "--systemd=always",
         "--no-hosts",
         *limits(),

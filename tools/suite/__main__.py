@@ -1,11 +1,11 @@
 """All checks, several at a time: linters, fast tests, throwaway servers, Molecule scenarios.
 
     suite                 everything
-    suite lint fast       parts: lint, fast, servers, scenarios
+    suite lint fast       parts: lint, fast, scenarios, servers
     suite nginx app       single scenarios by name
     suite --changed BASE  what a change since a revision can touch; without BASE, since the last commit on main
 
-SLIPWAY_LANES says how many run at a time; without it, as many as there are cores, 4 at most.
+SLIPWAY_LANES says how many run at a time; without it, one more than there are cores, as much of the time is waiting.
 
 Prints a line as each check begins and ends, with the time since the start. In .cache/suite/ lie the whole output of each
 (<check>.log) and its JUnit files (<check>/*.xml). The last line is `N passed, N failed`: each linter counts 1, each test
@@ -23,7 +23,7 @@ import time
 
 from changes import checks_for
 from checks import Check, chosen
-from results import Result
+from results import Result, shortened
 from running import LOGS, Lanes, end_leftovers, payloads, remove_servers
 
 LONGEST = 10
@@ -48,7 +48,7 @@ def lanes() -> int:
     given = os.environ.get("SLIPWAY_LANES")
     if given and not given.isdecimal():
         sys.exit(f"suite: SLIPWAY_LANES={given!r} is not a number of checks to run at a time, such as 2.")
-    return max(1, int(given) if given else min(4, os.cpu_count() or 1))
+    return max(1, int(given) if given else (os.cpu_count() or 1) + 1)
 
 
 def show_longest(results: dict[str, Result]) -> None:
@@ -66,7 +66,7 @@ def show_failures(results: dict[str, Result]) -> None:
         print(f"\nFAILED {name}: {case.name}")
         for text in (case.reason, case.log):
             if text:
-                print("\n".join(f"    | {line}" for line in text.splitlines()))
+                print("\n".join(f"    | {shortened(line)}" for line in text.splitlines()))
         print(f"    all of it: {(LOGS / f'{name}.log').relative_to(LOGS.parents[1])}")
     for name, case in failures[FAILURES_SHOWN:]:
         print(f"FAILED {name}: {case.name}")

@@ -84,8 +84,8 @@ def scenarios() -> list[Check]:
 PARTS: dict[str, Callable[[], list[Check]]] = {
     "lint": linters,
     "fast": fast_tests,
-    "servers": server_tests,
     "scenarios": scenarios,
+    "servers": server_tests,
 }
 
 

@@ -13,6 +13,7 @@ STEP = re.compile(r"\[[\w-]+ > (?P<step>\w+)\] (?P<what>Executing$|Executed: (?P
 COUNTED_STEPS = ("check", "converge", "idempotence")
 LINES_OF_A_REASON = 14
 LINES_OF_A_LOG = 10
+LONGEST_LINE = 400
 
 
 @dataclasses.dataclass
@@ -79,8 +80,17 @@ def failed_tasks(output: list[str]) -> str:
 
 
 def tail(text: str, lines: int) -> str:
-    """Return the last lines of a text."""
-    return "\n".join(text.strip().splitlines()[-lines:])
+    """Return the last lines of a text, without pytest's headings."""
+    kept = [
+        line for line in text.strip().splitlines() if line and not re.fullmatch(r"-+ Captured \w+ -+", line.strip())
+    ]
+    return "\n".join(kept[-lines:])
+
+
+def shortened(line: str) -> str:
+    """Return a line, without its middle where it is longer than one can read: a play's whole output may be in it."""
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} [...] {line[-half:]}"
 
 
 def write_junit(path: Path, check: str, cases: list[Case]) -> None:

@@ -214,7 +214,9 @@ def test_the_password_of_a_remote_database_is_nowhere_to_be_read() -> None:
         assert site.host.run(readable, found[1]).stdout == ""
 
 
-@every
+# Between them: both Debians, an application alone, and one whose database is on another host. A dry run of a database is
+# the scenario postgresql's.
+@pytest.mark.parametrize("site", [HELLO, VISITORS], ids=lambda site: site.environment.name)
 def test_a_dry_run_on_the_running_site_finds_nothing_to_change(site: Site) -> None:
     code, output = site.site_yml("--check", "--diff")
     assert code == 0, output
