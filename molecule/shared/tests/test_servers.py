@@ -139,6 +139,14 @@ def test_a_bare_server_has_no_more_than_debian_and_sshd() -> None:
     assert ssh("one", "systemctl", "is-system-running") == "running"
 
 
+def test_a_server_can_neither_set_the_machine_s_clock_nor_load_modules_into_its_kernel() -> None:
+    up("one")
+    status = ssh("one", "cat", "/proc/1/status")
+    (bounding,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd:"))
+    sys_module, sys_time = 1 << 16, 1 << 25  # capabilities(7), linux/capability.h
+    assert bounding & (sys_module | sys_time) == 0
+
+
 def test_servers_that_lost_their_keeper_are_cleaned_up() -> None:
     up("one")
     up("two")
