@@ -16,6 +16,7 @@ import checks
 import results
 import running
 from checks import Check
+from probe import until
 
 FAILING = """
 import logging
@@ -129,7 +130,7 @@ def test_what_a_killed_run_left_is_ended_with_all_it_started(tmp_path: Path) -> 
     left[1].stdout.readline()
     threading.Thread(target=lambda: [process.wait() for process in left], daemon=True).start()  # as PID 1 does
     running.end_leftovers(patience_seconds=1)
-    assert running.marked() == []
+    until(lambda: running.marked() == [], "all have ended")
 
 
 def names(files: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
