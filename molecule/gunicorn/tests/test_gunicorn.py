@@ -124,6 +124,7 @@ def test_a_worker_that_hangs_is_replaced_and_one_with_a_slow_request_is_not(tune
             until(
                 lambda: hanging not in tuned.workers and len(tuned.workers) == WORKERS,
                 "another took the place of the one that hangs",
+                28,  # after 8 s, and not after the 30 s of the role's own settings
             )
         finally:
             tuned.enough()
