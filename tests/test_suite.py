@@ -134,7 +134,7 @@ def test_what_a_killed_run_left_is_ended_with_all_it_started(tmp_path: Path) -> 
     left[1].stdout.readline()
     threading.Thread(target=lambda: [process.wait() for process in left], daemon=True).start()  # as PID 1 does
     running.end_leftovers(patience_seconds=1)
-    assert running.marked() == []
+    until(lambda: running.marked() == [], "all have ended")
 
 
 def test_a_full_disk_ends_a_check_with_all_it_started(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_full_disk_ends_a_check_with_all_it_started(tmp_path: Path) -> None:
     lanes.run()
     (failure,) = lanes.results["long"].failures
     assert "No space left on device" in failure.reason
-    assert running.marked() == []
+    until(lambda: running.marked() == [], "all have ended")
     log.unlink()
     assert running.perform(python("long", "", tmp_path), lambda _: None).failures == []
 
@@ -189,12 +189,12 @@ def test_the_run_after_one_that_was_interrupted_is_not_bothered(
     if number == signal.SIGKILL:
         assert running.marked(), "what was started goes on: that is what the next run has to deal with"
     else:
-        assert running.marked() == []
+        until(lambda: running.marked() == [], "all have ended")
         assert "suite: interrupted." in said
     (checkout / "enough").touch()
     second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
     assert second.stdout.splitlines()[-1] == "1 passed, 0 failed", second.stdout + second.stderr
-    assert running.marked() == []
+    until(lambda: running.marked() == [], "all have ended")
 
 
 def names(files: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:

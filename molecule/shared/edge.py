@@ -20,7 +20,7 @@ import pytest
 from testinfra.host import Host
 
 import probe
-from probe import DEADLINE_SECONDS, Answer
+from probe import DEADLINE_SECONDS, Answer, until
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ GZIP = {"Accept-Encoding": "gzip"}
 SWAP = "cd /run/upstream && ln -s {name}.sock one.new && mv -T one.new one.sock"
 # Ends when an instance accepts connections.
 AWAIT_INSTANCE = (
-    'timeout 20 python3 -c "import socket,time\n'
+    'timeout 60 python3 -c "import socket,time\n'
     "while socket.socket(1).connect_ex('/run/upstream/{name}.sock'): time.sleep(0.05)\""
 )
 
@@ -156,10 +156,31 @@ def change(host: Host) -> Play:
 
 
 @pytest.fixture
-def state(run: Run) -> State:
+def processes(run: Run) -> State:
+    """Tell which processes the edge is, to compare later, once those of a reload are all there and the old ones gone."""
+    workers = 256 // 64 if SERVER.role == "apache" else int(run("nproc"))
+
+    def settled() -> str:
+        found = ""
+
+        def is_settled() -> bool:
+            nonlocal found
+            found = run(f"pgrep {SERVER.program}")
+            # Of a worker that ends, the socket is closed before its last requests are.
+            listening = run("ss --no-header --listening --tcp --numeric --processes 'sport = :80'")
+            return len(found.split()) == 1 + workers and all(f"pid={pid}," in listening for pid in found.split())
+
+        until(is_settled, f"{SERVER.program} has {workers} workers")
+        return found
+
+    return settled
+
+
+@pytest.fixture
+def state(run: Run, processes: State) -> State:
     """Tell which files the edge has and which processes it is, to compare later."""
     files = f"cd {SERVER.folder} && find . -type f -exec sha256sum {{}} + | sort -k2; find . -type l"
-    return lambda: run(f"{files}; pgrep -a {SERVER.program}")
+    return lambda: run(files) + processes()
 
 
 def changes(done: Done) -> int:

@@ -6,13 +6,16 @@ An instance is a transient unit of systemd here: that waits for READY, and keeps
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from socket_client import Answer, ask
+from probe import until
+from socket_client import PATIENCE_SECONDS, Answer, ask
 
 
 class Instance:
@@ -31,7 +34,7 @@ class Instance:
             "KillMode": "mixed",
             "RuntimeDirectory": self.unit,
             "RuntimeDirectoryPreserve": "restart",
-            "TimeoutStartSec": "20",
+            "TimeoutStartSec": str(PATIENCE_SECONDS),
             "WorkingDirectory": "/srv/home",
         }
         options = [f"--property={name}={value}" for name, value in properties.items()]
@@ -45,6 +48,16 @@ class Instance:
         """Stop it as a process manager does: SIGTERM to the main process."""
         self.host.run("systemctl stop %s", self.unit)
 
+    def begin_stop(self) -> None:
+        """Begin to stop it, and go on as soon as systemd says that it is stopping."""
+        self.host.check_output("systemctl stop --no-block %s", self.unit)
+        until(
+            lambda: (
+                self.host.check_output("systemctl show -P ActiveState %s", self.unit) in ("deactivating", "inactive")
+            ),
+            "it is being stopped",
+        )
+
     def ask(self, *urls: str, lanes: int = 1, keep: bool = False) -> list[Answer]:
         """Send requests over its socket."""
         return ask(self.host, self.socket, *urls, lanes=lanes, keep=keep)
@@ -57,15 +70,16 @@ class Instance:
     def leave_unread(self) -> str:
         """Send a large body, which the application does not read, and only then look for the answer, as an edge does."""
         send = (
-            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1]);"
+            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(sys.argv[1]);"
             "s.sendall(b'POST / HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 4000000\\r\\n\\r\\n' + bytes(4000000));"
             "print(s.makefile().readline())"
         )
         return self.host.run("python3 -c %s %s", send, self.socket).stdout.strip()
 
-    def waiting(self) -> int:
-        """How many requests to /wait are being worked on."""
-        return int(self.host.check_output(f"find {self.folder} -name 'waiting-*' | wc -l"))
+    def waiting(self) -> Counter[int]:
+        """How many requests to /wait are being worked on by each process."""
+        marks = self.host.check_output(f"ls {self.folder}").split()
+        return Counter(int(mark.split("-")[1]) for mark in marks if mark.startswith("waiting-"))
 
     def enough(self) -> None:
         """Let them end, and later ones at once."""
@@ -107,9 +121,15 @@ def cores(host: Host) -> int:
     return int(host.check_output("nproc"))
 
 
-def work(instance: Instance, lanes: int) -> list[dict[str, Any]]:
-    """Send requests that take a while, so many at once; return who worked on each, from when to when."""
-    return [answer.json for answer in instance.ask("/work?0.25", lanes=lanes)]
+def work(instance: Instance, lanes: int, busy: Callable[[Counter[int]], bool]) -> list[dict[str, Any]]:
+    """Send so many requests at once, which last until the processes are busy; return who worked on each, and when."""
+    with ThreadPoolExecutor() as background:
+        answers = background.submit(instance.ask, "/wait", lanes=lanes)
+        try:
+            until(lambda: busy(instance.waiting()), "the processes are busy")
+        finally:
+            instance.enough()
+    return [answer.json for answer in answers.result()]
 
 
 def most_at_once(works: list[dict[str, Any]]) -> int:

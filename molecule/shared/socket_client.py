@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from testinfra.host import Host
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120  # only a failure takes so long
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from results import COUNTED_STEPS, STEP, Case, Result, failed_tasks, tests_in, w
 LOGS = ROOT / ".cache/suite"
 SERVERS = [sys.executable, str(ROOT / "molecule/shared/servers.py")]
 # Far above what any takes: a check that hangs is ended, and the others still run.
-TIMEOUT_SECONDS = 2400
+TIMEOUT_SECONDS = 3600
 TERM_SECONDS = 20
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # Processes of a suite have this in their environment: the folder of the checkout.

@@ -15,7 +15,7 @@ from probe import until
 LOG_UNITS = "test-*"
 
 # As converge.yml has it for the release `tuned`.
-WORKERS, THREADS, TIMEOUT_SECONDS, KEEPALIVE_SECONDS = 3, 2, 2, 4
+WORKERS, THREADS, KEEPALIVE_SECONDS = 3, 2, 4
 MAX_REQUESTS, JITTER = 10, 20
 
 
@@ -64,7 +64,7 @@ def test_every_thread_of_every_worker_serves_at_once(plain: Instance, host: Host
 
         def all_busy_if_more_come() -> bool:
             background.submit(plain.ask, "/wait", lanes=capacity)
-            return plain.waiting() == capacity
+            return plain.waiting().total() == capacity
 
         try:
             until(all_busy_if_more_come, f"{capacity} requests are being worked on at once")
@@ -110,20 +110,27 @@ def test_kept_connections_survive_the_replacement_of_their_worker(tuned: Instanc
     assert max(answer.connection for answer in answers) > 1
 
 
-def test_a_worker_that_hangs_is_replaced(tuned: Instance, host: Host) -> None:
-    until(lambda: len(tuned.workers) == WORKERS, "all workers run")
-    hanging = min(tuned.workers)
-    host.check_output(f"kill -STOP {hanging}")
-    until(
-        lambda: hanging not in tuned.workers and len(tuned.workers) == WORKERS,
-        "another took its place",
-        TIMEOUT_SECONDS + 6,  # it is looked for once a second, and asked to end (SIGABRT) before it is made to
-    )
-
-
-def test_a_slow_request_is_no_hanging_worker(tuned: Instance) -> None:
+def test_a_worker_that_hangs_is_replaced_and_one_with_a_slow_request_is_not(tuned: Instance, host: Host) -> None:
     """With threads a worker reports while its requests run."""
-    assert tuned.ask(f"/work?{TIMEOUT_SECONDS + 2}")[0].status == 200
+    until(lambda: len(tuned.workers) == WORKERS, "all workers run")
+    with ThreadPoolExecutor() as background:
+        request = background.submit(tuned.ask, "/wait")
+        try:
+            until(tuned.waiting, "the request is being worked on")
+            (busy,) = tuned.waiting()
+            hanging = min(tuned.workers - {busy})
+            host.check_output(f"kill -STOP {hanging}")
+            # The request has run for longer than gunicorn_timeout_seconds by then.
+            until(
+                lambda: hanging not in tuned.workers and len(tuned.workers) == WORKERS,
+                "another took the place of the one that hangs",
+                28,  # after 8 s, and not after the 30 s of the role's own settings
+            )
+        finally:
+            tuned.enough()
+        assert request.result()[0].json["pid"] == busy
+    until(lambda: f"WORKER TIMEOUT (pid:{hanging})" in tuned.log, "Gunicorn says why")
+    assert f"WORKER TIMEOUT (pid:{busy})" not in tuned.log
 
 
 # --- Variables
@@ -131,20 +138,20 @@ def test_a_slow_request_is_no_hanging_worker(tuned: Instance) -> None:
 
 def test_counts_of_workers_and_threads_are_the_user_s(tuned: Instance) -> None:
     until(lambda: len(tuned.workers) == WORKERS, "all workers run")
-    works = work(tuned, WORKERS * THREADS + 1)  # at least one worker has more of them than threads
+    # At least one worker has more of them than threads.
+    works = work(tuned, WORKERS * THREADS + 1, lambda busy: max(busy.values(), default=0) >= THREADS)
     by_worker = [[one for one in works if one["pid"] == pid] for pid in {one["pid"] for one in works}]
     assert max(most_at_once(own) for own in by_worker) == THREADS
 
 
 def test_an_idle_connection_is_closed_after_the_told_time(tuned: Instance, host: Host) -> None:
+    """Not at once, and before the 15 s of the role's own settings are over."""
     wait = (
-        "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.settimeout(20);"
-        "s.sendall(b'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'); answer = s.makefile('rb');"
-        "list(iter(lambda: answer.read(1), b'}')); begin = time.monotonic();"
-        "assert answer.read() == b''; print(time.monotonic() - begin)"
+        "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.settimeout(14);"
+        "begin = time.monotonic(); s.sendall(b'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n');"
+        "assert s.makefile('rb').read().endswith(b'}'); print(time.monotonic() - begin)"
     )
-    idle = float(host.check_output("python3 -c %s %s", wait, tuned.socket))
-    assert KEEPALIVE_SECONDS - 0.1 <= idle < KEEPALIVE_SECONDS + 2
+    assert float(host.check_output("python3 -c %s %s", wait, tuned.socket)) >= KEEPALIVE_SECONDS
 
 
 def test_any_setting_of_gunicorn_s_can_be_given(tuned: Instance) -> None:

@@ -8,7 +8,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +16,9 @@ import testinfra
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from probe import DEADLINE_SECONDS, until
+
 SCENARIO = Path(__file__).parents[1]
-DEADLINE_SECONDS = 30
 PASSWORD_FILE = "/etc/slipway/postgresql/shop.password"
 
 Application = Callable[..., CommandResult]
@@ -54,11 +54,11 @@ def psql(host: Host, database: str, statement: str, role: str | None = None, use
 @pytest.fixture(scope="module")
 def server(host: Host) -> Host:
     """The server, once PostgreSQL answers: after a reboot that takes a moment."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while host.run("pg_isready --quiet").failed and time.monotonic() < deadline:
-        time.sleep(0.2)
-    answer = host.run("pg_isready")
-    assert answer.succeeded, answer.stdout + host.check_output("tail -n 30 /var/log/postgresql/*.log")
+    try:
+        until(lambda: host.run("pg_isready --quiet").succeeded, "PostgreSQL answers")
+    except AssertionError as error:
+        error.add_note(host.check_output("tail -n 30 /var/log/postgresql/*.log"))
+        raise
     return host
 
 
@@ -140,9 +140,7 @@ def files(server: Host) -> Callable[[], str]:
 def address(server: Host) -> str:
     """The server's, in the network that both hosts share, once it listens there."""
     address = str(server.backend.get_variables()["ansible_host"])
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while server.run(f"pg_isready --quiet --host={address}").failed and time.monotonic() < deadline:
-        time.sleep(0.2)
+    until(lambda: server.run(f"pg_isready --quiet --host={address}").succeeded, "PostgreSQL listens on the network")
     return address
 
 
@@ -158,7 +156,7 @@ def connect(client: Host, address: str) -> Connect:
         password: str = "",
         statement: str = "SELECT current_user",
     ) -> CommandResult:
-        conninfo = f"host={address} dbname={database} user={role} sslmode={sslmode} connect_timeout=10"
+        conninfo = f"host={address} dbname={database} user={role} sslmode={sslmode} connect_timeout={DEADLINE_SECONDS}"
         if password:
             conninfo += f" password={password}"
         elif sslmode != "disable":

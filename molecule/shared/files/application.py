@@ -1,6 +1,7 @@
 """An application that tells who serves it, and misbehaves where its environment says so.
 
-IMPORT_SECONDS: how long its import takes. IMPORT_ERROR: what it raises then. Its folder is $RUNTIME_DIRECTORY.
+IMPORT_SECONDS: how long its import takes. IMPORT_ERROR: what it raises then. IMPORT_ONCE: the first process alone gets
+through it, the others do not until there is a file `enough`. Its folder is $RUNTIME_DIRECTORY.
 """
 
 from __future__ import annotations
@@ -14,33 +15,43 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(os.environ.get("RUNTIME_DIRECTORY", "/tmp"))
+# Only a failure takes so long.
+PATIENCE_SECONDS = 120
+
+
+def wait_until_enough() -> None:
+    """Wait until there is a file `enough`."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (HERE / "enough").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
 
 time.sleep(float(os.environ.get("IMPORT_SECONDS", "0")))
 if "IMPORT_ERROR" in os.environ:
     raise RuntimeError(os.environ["IMPORT_ERROR"])
+if "IMPORT_ONCE" in os.environ:
+    try:
+        (HERE / "first").touch(exist_ok=False)
+    except FileExistsError:
+        wait_until_enough()
 (HERE / f"imported-{os.getpid()}").touch()
 
 
-def work(seconds: float) -> dict[str, float]:
-    """Take a while; tell from when to when, on the clock that all processes of a machine share."""
+def wait() -> dict[str, float]:
+    """Take until there is a file `enough`, and show that meanwhile.
+
+    Tell from when to when, on the clock that all processes of a machine share.
+    """
     begin = time.monotonic()
-    (HERE / "working").touch()
-    time.sleep(seconds)
+    mark = HERE / f"waiting-{os.getpid()}-{threading.get_ident()}"
+    mark.touch()
+    wait_until_enough()
+    mark.unlink()
     return {"begin": begin, "end": time.monotonic()}
 
 
-def wait() -> None:
-    """Take until there is a file `enough`, and show that meanwhile."""
-    mark = HERE / f"waiting-{os.getpid()}-{threading.get_ident()}"
-    mark.touch()
-    deadline = time.monotonic() + 25
-    while not (HERE / "enough").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    mark.unlink()
-
-
 def application(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
-    """Answer /work?SECONDS, /wait, /say?WORDS and any other path, with JSON."""
+    """Answer /sleep?SECONDS, /wait, /say?WORDS and any other path, with JSON."""
     told: dict[str, Any] = {
         "pid": os.getpid(),
         "scheme": environ["wsgi.url_scheme"],
@@ -48,10 +59,10 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
         "greetings": [os.environ.get("GREETING"), os.environ.get("SIGNATURE")],
     }
     match environ["PATH_INFO"]:
-        case "/work":
-            told |= work(float(environ["QUERY_STRING"]))
+        case "/sleep":
+            time.sleep(float(environ["QUERY_STRING"]))
         case "/wait":
-            wait()
+            told |= wait()
         case "/say":
             print(environ["QUERY_STRING"])
     body = json.dumps(told).encode()

@@ -78,7 +78,7 @@ def kill(pids: set[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(servers.process_identity(pid) for pid in pids):
         assert time.monotonic() < deadline, "killed processes linger"
         time.sleep(0.02)

@@ -17,6 +17,7 @@ import collections
 import http.server
 import itertools
 import json
+import os
 import socketserver
 import sys
 import threading
@@ -107,6 +108,6 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 SOCKET.unlink(missing_ok=True)
+os.umask(0)  # the edge may connect as soon as the socket is there
 with Server(str(SOCKET), Handler) as server:
-    SOCKET.chmod(0o666)
     server.serve_forever()

@@ -5,12 +5,13 @@ One server is enough for these; each of them puts back what it changes.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from testinfra.host import Host
+
+from probe import until
 
 testinfra_hosts = ["postgresql-bookworm"]
 
@@ -20,15 +21,6 @@ Sql = Callable[..., str]
 CONFIG = "/etc/postgresql/*/main"
 SETTINGS = f"{CONFIG}/conf.d/slipway.conf"
 LOG = "/var/log/postgresql/*-main.log"
-DEADLINE_SECONDS = 30
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, within the deadline."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_dry_run_foresees_a_new_application(server: Host, play: Play, sql: Sql) -> None:
@@ -76,9 +68,9 @@ def test_a_run_that_was_interrupted_is_made_good_by_the_next(
     server.check_output(f"sed --in-place=.right 's/^log_temp_files = .*/log_temp_files = 11MB/' {SETTINGS}")
     try:
         assert sql("SELECT pg_reload_conf()") == "t"
-        wait_until(lambda: sql("SHOW log_temp_files") == "11MB")
+        until(lambda: sql("SHOW log_temp_files") == "11MB", "the setting is in force")
         # A file's time is told in whole seconds.
-        wait_until(lambda: sql("SELECT now() > pg_conf_load_time() + interval '1 second'") == "t")
+        until(lambda: sql("SELECT now() > pg_conf_load_time() + interval '1 second'") == "t", "a second has passed")
     finally:
         server.check_output(f"for f in {SETTINGS}; do cat $f.right > $f; rm $f.right; done")
     assert play().changes(server.backend.host) > 0
