@@ -159,6 +159,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(checks.ROOT / "tools", folder / "tools", ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in {
         "requirements.txt": "",
+        "molecule/later/molecule.yml": "platforms: [{name: later-trixie, debian: trixie}]",
         "molecule/waiting/molecule.yml": "platforms: [{name: waiting-trixie, debian: trixie}]",
         "molecule/shared/servers.py": "",
         ".venv/bin/molecule": "#!/bin/sh\nsleep 600 & echo begun; while ! [ -e enough ]; do sleep 0.1; done\n",
@@ -176,7 +177,8 @@ def test_the_run_after_one_that_was_interrupted_is_not_bothered(
     checkout: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "ROOT", checkout)
-    command = [sys.executable, str(checkout / "tools/suite"), "waiting"]
+    command = [sys.executable, str(checkout / "tools/suite"), "waiting", "later"]
+    monkeypatch.setenv("SLIPWAY_LANES", "1")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as first:
         log = checkout / ".cache/suite/waiting.log"
         try:
@@ -191,9 +193,10 @@ def test_the_run_after_one_that_was_interrupted_is_not_bothered(
     else:
         until(lambda: running.marked() == [], "all have ended")
         assert "suite: interrupted." in said
+        assert "later …" not in said
     (checkout / "enough").touch()
     second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
-    assert second.stdout.splitlines()[-1] == "1 passed, 0 failed", second.stdout + second.stderr
+    assert second.stdout.splitlines()[-1] == "2 passed, 0 failed", second.stdout + second.stderr
     until(lambda: running.marked() == [], "all have ended")
 
 

@@ -161,9 +161,13 @@ class Lanes:
         threads = [threading.Thread(target=self._drive, daemon=True) for _ in range(self._lanes)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(1)  # so that a Ctrl-C is heard
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(1)  # so that a Ctrl-C is heard
+        finally:
+            with self._changed:
+                self._waiting.clear()  # interrupted: nothing more begins
 
     def _drive(self) -> None:
         while (check := self._take()) is not None:
