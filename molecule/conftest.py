@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
+from probe import ROOT, Site, administrator
+
 
 @pytest.fixture(scope="module")
 def host(_testinfra_host: Host) -> Host:
@@ -43,17 +45,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=asked)
 
 
+def asked_by(item: pytest.Item) -> list[Host]:
+    """Return the servers that a test asks: its `host`, else those of the sites that its module names."""
+    host = getattr(item, "funcargs", {}).get("host")
+    if host is not None:
+        return [host]
+    module = getattr(item, "module", None)
+    names = {site.server for site in vars(module).values() if isinstance(site, Site)} if module else set()
+    return [administrator(name) for name in sorted(names) if (ROOT / f".servers/{name}.json").exists()]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show a failed test's reader the server's last log lines; LOG_UNITS in a test's module names the units."""
     report = yield
-    host = getattr(item, "funcargs", {}).get("host")
-    if report.failed and host is not None:
+    for host in asked_by(item) if report.failed else []:
         units = getattr(getattr(item, "module", None), "LOG_UNITS", "*")
         try:
-            log = host.run(f"journalctl --unit='{units}' --lines=40 --output=short-precise --no-pager").stdout
+            # Without what Ansible's modules note of their own arguments.
+            journal = f"journalctl --unit='{units}' --lines=400 --output=short-precise --no-pager"
+            log = host.run(f"{journal} | grep -v ': Invoked with ' | tail -n 40").stdout
         except RuntimeError as error:  # the server is not there to ask
             log = str(error)
         # "Captured log" is what pytest puts into the JUnit file.

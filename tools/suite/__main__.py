@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -53,7 +54,7 @@ def lanes() -> int:
 
 def show_longest(results: dict[str, Result]) -> None:
     """Print what took the longest, and its share of the work."""
-    whole = sum(result.seconds for result in results.values())
+    whole = sum(result.seconds for result in results.values()) or 1
     print(f"\nThe longest checks, and their share of {whole:.0f} s of work:")
     for name, result in sorted(results.items(), key=lambda item: -item[1].seconds)[:LONGEST]:
         print(f"    {name:14} {result.seconds:5.0f} s {100 * result.seconds / whole:3.0f} %")
@@ -82,11 +83,8 @@ def run(checks: list[Check]) -> int:
     clock = Clock()
     end_leftovers()
     remove_servers(checks, clock.say)
-    for old in payloads().parent.glob("*"):
-        if old != payloads():
-            for path in old.iterdir():
-                path.unlink()
-            old.rmdir()
+    for old in set(payloads().parent.glob("*")) - {payloads()}:
+        shutil.rmtree(old)
     work = Lanes(checks, lanes(), clock.say)
     for number in (signal.SIGINT, signal.SIGTERM):  # the first is ignored by what a shell starts in the background
         signal.signal(number, interrupted)
@@ -109,7 +107,7 @@ def run(checks: list[Check]) -> int:
 def main() -> int:
     """Run what the arguments name."""
     words = sys.argv[1:]
-    checks = checks_for(*words[1:]) if words[:1] == ["--changed"] else chosen(words)
+    checks = checks_for(*words[1:2]) if words[:1] == ["--changed"] else chosen(words)
     LOGS.mkdir(parents=True, exist_ok=True)
     with (LOGS / ".lock").open("w") as lock:
         try:

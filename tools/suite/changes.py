@@ -109,7 +109,7 @@ def checks_for(base: str = "main") -> list[Check]:
     print(f"{len(files)} files differ from {base}.")
     code = [file for file in files if not PROSE.search(file)]
     if not code:
-        print("Prose alone: no tests.")
+        print("Prose alone: no tests." if files else "No tests.")
         return linters()
     far = [file for file in code if not FAST_ONLY.match(file)]
     everything = [file for file in far if FOR_ALL.match(file)]
