@@ -20,7 +20,7 @@ FOLDERS = [ROOT / "roles/app/module_utils", ROOT / "roles/app/library"]
 def utils() -> Iterator[dict[str, ModuleType]]:
     """Return the modules by name; they find each other where Ansible puts them."""
     loaded = {}
-    for name in ("release", "traffic", "deploy", "release_build"):
+    for name in ("release", "traffic", "deploy", "release_build", "release_activate"):
         (path,) = (folder / f"{name}.py" for folder in FOLDERS if (folder / f"{name}.py").exists())
         spec = importlib.util.spec_from_file_location(f"ansible.module_utils.{name}", path)
         assert spec
@@ -90,3 +90,16 @@ def test_whatever_a_release_is_made_of_counts_in_its_id(utils: dict[str, ModuleT
     (stage / "bin/new").unlink()
     (stage / "bin/granian.toml").write_text("left by another app server")
     assert id_with() == first
+
+
+def test_a_worker_that_was_restarted_has_died_whatever_it_does_just_now(utils: dict[str, ModuleType]) -> None:
+    """The web server is not one of them: its gate has passed, and the process manager sees to it."""
+    status = [
+        "site@0123456789ab.service\trunning\t5\t1\t0",
+        "site-good-1@0123456789ab.service\trunning\t5\t0\t0",
+        "site-frail-1@0123456789ab.service\trunning\t0\t3\t0",
+        "site-frail-2@0123456789ab.service\tfailing\t0\t0\t0",
+        "site-tick@0123456789ab.timer\twaiting\t5\t0\t0",
+    ]
+    dead = utils["release_activate"].dead_workers("\n".join(status), "site@0123456789ab")
+    assert dead == ["site-frail-1@0123456789ab.service", "site-frail-2@0123456789ab.service"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -414,9 +415,25 @@ def test_workers_and_timers_move_with_the_release(host: Host, deploys: Deploys) 
     assert len(host.check_output(listed).splitlines()) == 4
 
 
+# Keeps a connection to an instance's socket, which is drained for so long, until a unit was started again.
+STAY_UNTIL_RESTARTED = """
+import socket, subprocess, sys, time
+path, unit = sys.argv[1:]
+connection = socket.socket(socket.AF_UNIX); connection.connect(path); connection.sendall(b"GET / HTTP/1.1\\r\\n")
+show = ["systemctl", "show", "--property=NRestarts", "--value", unit]
+while not subprocess.check_output(show, text=True).strip().strip("0"):
+    time.sleep(0.1)
+"""
+
+
 def test_a_worker_that_dies_is_said_with_its_last_words(host: Host, deploys: Deploys) -> None:
+    """Whichever moment it is asked in: it is started again each second."""
     workers = [{"name": "frail", "command": "echo 'no broker to talk to'; exit 3"}]
-    code, output = deploys.run(app_workers=workers)
+    what = [f"/run/changing/{active(host, 'changing')}.sock", "changing-frail-1@*"]
+    with ThreadPoolExecutor() as background:
+        stay = background.submit(host.run, "timeout 300 python3 -c %s %s %s", STAY_UNTIL_RESTARTED, *what)
+        code, output = deploys.run(app_workers=workers, app_drain_timeout_seconds=300)
+        assert stay.result().succeeded
     assert code != 0
     assert f"app_workers: changing-frail-1@{active(host, 'changing')}.service" in output
     assert "no broker to talk to" in output

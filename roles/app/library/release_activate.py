@@ -50,6 +50,20 @@ drain_seconds: {description: How long the old instance's last connections took t
 """
 
 
+def dead_workers(status: str, web: str) -> list[str]:
+    """Return the programs beside the web server that have died since the start, by what bin/instance says of each.
+
+    One that dies again and again is, in the moment of the question, just being started as often as not: it was
+    restarted, which is counted.
+    """
+    programs = [line.split("\t") for line in status.splitlines()]
+    return [
+        name
+        for name, state, _, restarts, *_ in programs
+        if state == "failing" or (int(restarts) > 0 and not name.startswith(web))
+    ]
+
+
 def activate(traffic: Traffic, release: Release, params: dict[str, Any]) -> tuple[str, float]:
     """Move the traffic; return the id of the release that had it, and the seconds its connections took to end."""
     started = release.instance("activate")
@@ -61,7 +75,7 @@ def activate(traffic: Traffic, release: Release, params: dict[str, Any]) -> tupl
     release.note(activated=now())  # first, so that no release has had the traffic and is not known to be good
     old = traffic.give(release)
     waited = traffic.retire(traffic.others(release.id), params["drain_timeout"])
-    dead = [line.split("\t")[0] for line in release.instance("status").stdout.splitlines() if "\tfailing\t" in line]
+    dead = dead_workers(release.instance("status").stdout, f"{params['name']}@{release.id}")
     if dead:
         raise ReleaseError(
             f"app_workers: {', '.join(dead)} of the release {release.id} died after the start. The release has the traffic "
