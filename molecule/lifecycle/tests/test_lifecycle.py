@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -83,11 +84,11 @@ class Source:
             kept.rename(self.folder)
 
 
-# Waits on the server until a deploy is in a step, and may end the step at once: the one process that has the application's
-# folder open, as it holds the kernel's lock on it. A step can be over before a second question would get there.
+# Waits on the server until a deploy is in a step, and sends a signal to who does it: the one process that has the
+# application's folder open, as it holds the kernel's lock on it. A step can be over before a second question would get there.
 AT_STEP = """
 import json, os, pathlib, sys, time
-home, pid, step, what, seconds = sys.argv[1:]
+home, pid, step, number, seconds = sys.argv[1:]
 deadline = time.monotonic() + float(seconds)
 while time.monotonic() < deadline:
     try:
@@ -99,15 +100,15 @@ while time.monotonic() < deadline:
     time.sleep(0.005)  # far shorter than any step
 else:
     sys.exit(f"the deploy came to no {step}: {lock}")
-if what == "kill":
-    for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if os.readlink(fd) == home:
-                os.kill(int(fd.parts[2]), 9)
-                sys.exit()
-        except FileNotFoundError:
-            pass
-    sys.exit("no process is in the step")
+for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+    try:
+        if os.readlink(fd) == home:
+            os.kill(int(fd.parts[2]), int(number))
+            print(fd.parts[2])
+            sys.exit()
+    except FileNotFoundError:
+        pass
+sys.exit("no process is in the step")
 """
 
 
@@ -142,14 +143,23 @@ class Deploy:
         code = self.process.wait(5 * STEP_SECONDS)
         return code, self.output.read_text()
 
-    def reach(self, host: Host, step: str, *, kill: bool = False) -> None:
-        """Wait until it is in a step: a task of the play by its name, or what its lock on the server says.
+    def signal(self, host: Host, step: str, number: signal.Signals) -> str:
+        """Wait until its lock on the server says that it is in a step; send a signal to the process that does it.
 
-        kill: end what does this step on the server, as the kernel would for want of memory.
+        Return that process's number.
+        """
+        what = [HOME, str(self.process.pid), step, str(number.value), str(STEP_SECONDS)]
+        return str(host.check_output("python3 -c %s %s %s %s %s %s", AT_STEP, *what))
+
+    def kill_in(self, host: Host, step: str) -> None:
+        """Kill it in a step: a task of the play by its name, or what its lock on the server says.
+
+        What is done on the server stands still until it is killed, and then goes on to the step's end.
         """
         if step in SERVER_STEPS:
-            what = [HOME, str(self.process.pid), step, "kill" if kill else "", str(STEP_SECONDS)]
-            host.check_output("python3 -c %s %s %s %s %s %s", AT_STEP, *what)
+            doer = self.signal(host, step, signal.SIGSTOP)
+            self.kill()
+            host.check_output("kill -CONT %s", doer)
             return
 
         def there() -> bool:
@@ -157,6 +167,7 @@ class Deploy:
             return f"TASK [{step}]" in self.output.read_text()
 
         until(there, f"the deploy is in {step}", STEP_SECONDS)
+        self.kill()
 
 
 def deploy(source: Source, *arguments: str, **variables: object) -> tuple[int, str]:
@@ -414,7 +425,7 @@ def test_a_second_deploy_says_who_is_at_it_and_since_when(host: Host, source: So
     waits = f"for _ in $(seq {STEP_SECONDS}0); do [ -e {done} ] && exit; sleep 0.1; done; exit 1"
     try:
         with Deploy(source, tmp_path / "first", app_prestart=[waits]) as first:
-            first.reach(host, "prestart")
+            first.signal(host, "prestart", signal.SIGCONT)  # it goes on as if nothing had been
             before = holder(host)
             code, output = deploy(source)
             assert code != 0
@@ -479,8 +490,9 @@ def test_a_deploy_that_is_killed_at_any_step_is_made_good_by_the_next(
 ) -> None:
     edition, before = source.new_edition(), len(log(host))
     for number, step in enumerate(STEPS):
-        with Deploy(source, tmp_path / str(number), app_env={"NEW": "settings"}) as killed:
-            killed.reach(host, step)
+        # Each has settings of its own: what the one before still did after its end is not what this one would do.
+        with Deploy(source, tmp_path / str(number), app_env={"NEW": f"settings {number}"}) as killed:
+            killed.kill_in(host, step)
         assert SITE.ask("/").status == 200
         if step not in (
             STEPS[0],
@@ -503,7 +515,7 @@ def test_a_step_that_dies_on_the_server_is_made_good_by_the_next_deploy(
 ) -> None:
     old, edition = active(host), source.new_edition()
     with Deploy(source, tmp_path / "killed") as deploying:
-        deploying.reach(host, step, kill=True)
+        deploying.signal(host, step, signal.SIGKILL)
         code, output = deploying.end()
     assert code != 0, output
     assert_settled(host, active(host))
