@@ -11,13 +11,14 @@ import contextlib
 import http.client
 import itertools
 import json
+import random
 import re
 import threading
 import time
 from collections.abc import Iterator
 
 VISITORS = 32
-PAUSE_SECONDS = 0.8  # after each answer: a test machine's cores have deploys to do beside
+PAUSE_SECONDS = 0.8  # after each answer, on average: a test machine's cores have deploys to do beside
 PATIENCE_SECONDS = 60  # only a failure takes so long
 NAME = "A visitor"
 # Nothing goes on for ever: far above what any journey takes.
@@ -64,7 +65,8 @@ class Visitors:
             thread.join()
 
     def releases_since(self, moment: float) -> set[str]:
-        """Return the releases that made the pages which came after a moment (time.monotonic())."""
+        """Return the releases that made the pages which came after a moment (time.monotonic()); each visitor has had one."""
+        self.all_come_round()
         latest_first = reversed(self.pages.copy())
         return {release for _, release in itertools.takewhile(lambda page: page[0] > moment, latest_first)}
 
@@ -152,5 +154,5 @@ class Visitors:
                 self._state.notify_all()
         if not 200 <= response.status < 300:
             raise WrongError(f"{method} {path} {body or ''}: {response.status} {content[:200]!r}")
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)  # else they would come to walk in step
         return content
