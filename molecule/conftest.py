@@ -10,6 +10,7 @@ import pytest
 from testinfra.host import Host
 
 from probe import ROOT, Site, administrator
+from servers import LAST_LINES
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +65,7 @@ def pytest_runtest_makereport(
     for host in asked_by(item) if report.failed else []:
         units = getattr(getattr(item, "module", None), "LOG_UNITS", "*")
         try:
-            # Without what Ansible's modules note of their own arguments.
-            journal = f"journalctl --unit='{units}' --lines=400 --output=short-precise --no-pager"
-            log = host.run(f"{journal} | grep -v ': Invoked with ' | tail -n 40").stdout
+            log = host.run(LAST_LINES.format(units=units)).stdout
         except RuntimeError as error:  # the server is not there to ask
             log = str(error)
         # "Captured log" is what pytest puts into the JUnit file.

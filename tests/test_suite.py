@@ -50,7 +50,7 @@ def python(name: str, program: str, folder: Path) -> Check:
 def test_each_test_counts_and_a_failure_says_what_was_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "test_it.py").write_text(FAILING)
     (tmp_path / "pytest.ini").write_text("[pytest]\njunit_logging = all\n")
-    monkeypatch.setenv("SLIPWAY_JUNIT", str(tmp_path / "logs/it"))
+    monkeypatch.setenv("SLIPWAY_RESULTS", str(tmp_path / "logs/it"))
     plugins = {**running.environment(Check("it", [])), "PYTHONPATH": str(checks.ROOT / "tests/plugins")}
     monkeypatch.setattr(running, "environment", lambda _: plugins)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)]
@@ -71,21 +71,27 @@ def test_a_command_without_tests_counts_once(tmp_path: Path, program: str, passe
     assert (tmp_path / "logs/tool/command.xml").exists()
 
 
-def test_a_step_that_fails_shows_what_ansible_said_of_it(tmp_path: Path) -> None:
+def test_a_step_that_fails_shows_what_ansible_said_of_it_and_the_servers_last_lines(tmp_path: Path) -> None:
     output = """
+import pathlib
 print("INFO     [nginx > create] Executing")
 print("INFO     [nginx > create] Executed: Successful")
 print("INFO     [nginx > converge] Executing")
 print("TASK [Install packages]")
 print("fatal: [server]: FAILED! => no such package")
 print("ERROR    [nginx > converge] Executed: Failed")
+print("INFO     [nginx > destroy] Executing")
+pathlib.Path("logs/nginx/nginx-trixie.log").write_text("nginx[1]: emerg\\n")
+print("INFO     [nginx > destroy] Executed: Successful")
 raise SystemExit(1)
 """
     result = running.perform(python("nginx", output, tmp_path), lambda _: None)
     (failure,) = result.failures
     assert failure.name == "nginx: converge"
     assert failure.reason.startswith("fatal: [server]: FAILED! => no such package")
-    assert [step for step, _ in result.steps] == ["create", "converge"]
+    assert failure.log == "nginx-trixie:\nnginx[1]: emerg"
+    assert "emerg" in (tmp_path / "logs/nginx/steps.xml").read_text()
+    assert [step for step, _ in result.steps] == ["create", "converge", "destroy"]
 
 
 def test_of_checks_under_load_one_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,11 @@ PACKAGES = {
 
 BOOT_TIMEOUT_SECONDS = 60
 
+# The last lines of some units' log, without what Ansible's modules note of their own arguments. For a shell on the server.
+LAST_LINES = (
+    "journalctl --unit='{units}' --lines=400 --output=short-precise --no-pager | grep -v ': Invoked with ' | tail -n 40"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Debian:
@@ -228,11 +233,16 @@ def require_host() -> None:
 
 
 @contextlib.contextmanager
-def locked() -> Iterator[None]:
-    """One command of a prefix at a time touches podman."""
-    with N.lock.open("w") as handle:
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time holds the lock file."""
+    with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def locked() -> contextlib.AbstractContextManager[None]:
+    """One command of a prefix at a time touches podman."""
+    return alone(N.lock)
 
 
 # ---------------------------------------------------------------------------------- keeper
@@ -518,22 +528,24 @@ def image_name(debian: str) -> str:
     return f"localhost/slipway-{debian}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
-def ensure_image(debian: str) -> str:
+def ensure_image(debian: str) -> None:
+    """Builds the image, or pulls it. Others may use podman while it is built, but none builds the same."""
     image = image_name(debian)
-    if podman_agrees("image", "exists", image):
-        return image
-    if not image.startswith("localhost/"):
-        say(f"Pulling {image}")
-        podman("pull", "--quiet", image)
-        return image
-    say(f"Building the image of a bare Debian {debian} (once, about half a minute)")
-    build_image(debian, image)
-    remove_old_images(debian, keep=image)
-    return image
+    with alone(N.lock.with_suffix(f".{debian}.lock")):
+        with locked():
+            ensure_keeper()
+            if podman_agrees("image", "exists", image):
+                return
+            if not image.startswith("localhost/"):
+                say(f"Pulling {image}")
+                podman("pull", "--quiet", image)
+                return
+        say(f"Building the image of a bare Debian {debian} (once, about half a minute)")
+        build_image(debian, image)
 
 
 def build_image(debian: str, image: str) -> None:
-    build = N.data / "build"
+    build = N.data / f"build-{debian}"
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir()
     hook, tar = build / "customize", build / "root.tar"
@@ -551,12 +563,10 @@ def build_image(debian: str, image: str) -> None:
                 tar,
             ]
         )
-        podman(
-            "import",
-            "--quiet",
-            str(tar),
-            image,
-        )
+        with locked():
+            ensure_keeper()
+            podman("import", "--quiet", str(tar), image)
+            remove_old_images(debian, keep=image)
     finally:
         shutil.rmtree(build, ignore_errors=True)
 
@@ -677,6 +687,7 @@ def up(name: str, debian: str) -> Server:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,40}", name):
         raise SetupError(f"{name!r} cannot be a host name: lower-case letters, digits and dashes.")
     ensure_ssh_key()
+    ensure_image(debian)
     with locked():
         ensure_keeper()
         N.sockets.mkdir(mode=0o700, exist_ok=True)
@@ -691,7 +702,6 @@ def up(name: str, debian: str) -> Server:
 
 
 def create(name: str, debian: str) -> Server:
-    image = ensure_image(debian)
     podman("rm", "--force", "--time=0", "--ignore", N.container(name))
     subnet = ensure_network()
     machine = Server(name, debian, free_address(name, subnet))
@@ -714,7 +724,7 @@ def create(name: str, debian: str) -> Server:
         *limits(),
         "--stop-timeout=20",
         "--stop-signal=SIGRTMIN+3",  # systemd's word for: power off
-        image,
+        image_name(debian),
         # The clock and the kernel's modules are the machine's. podman ignores --cap-drop beside --privileged.
         "setpriv",
         "--bounding-set=-sys_time,-sys_module",
@@ -790,8 +800,7 @@ def trust_script() -> str:
 
 def ensure_ssh_key() -> None:
     STATE.mkdir(mode=0o700, exist_ok=True)
-    with (STATE / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with alone(STATE / ".lock"):
         if not SSH_KEY.exists() or not SSH_KEY.with_suffix(".pub").exists():
             SSH_KEY.unlink(missing_ok=True)
             comment = f"{N.prefix} throwaway"
@@ -829,13 +838,16 @@ def reboot(name: str) -> None:
     wait_until_booted(machine)
 
 
-def down(chosen: Sequence[str]) -> None:
-    """Removes servers; with the last of them everything but the images goes."""
+def down(chosen: Sequence[str], logs: Path | None) -> None:
+    """Removes servers; with the last of them everything but the images goes. Their last lines stay, where a folder is named."""
     with locked():
         ensure_keeper()
         known = servers()
         for name in chosen:
             if name in known:
+                if logs:
+                    last = podman("exec", N.container(name), "sh", "-c", LAST_LINES.format(units="*"), check=False)
+                    write_whole(logs / f"{name}.log", last + "\n")
                 known[name].close_connections()
                 known[name].path.unlink(missing_ok=True)
             podman("rm", "--force", "--time=0", "--ignore", N.container(name))
@@ -884,10 +896,10 @@ def command_prefix(_: argparse.Namespace) -> None:
 def command_image(options: argparse.Namespace) -> None:
     """Builds the image of a bare server, if it is not there."""
     require_host()
+    ensure_image(options.debian)
     with locked():
-        ensure_keeper()
-        print(ensure_image(options.debian))
         release_if_unused()
+    print(image_name(options.debian))
 
 
 def command_up(options: argparse.Namespace) -> None:
@@ -911,7 +923,7 @@ def command_down(options: argparse.Namespace) -> None:
     if options.all:
         down_all()
     else:
-        down(options.names)
+        down(options.names, options.logs)
 
 
 def command_purge(_: argparse.Namespace) -> None:
@@ -979,6 +991,7 @@ def parser() -> argparse.ArgumentParser:
     command = add(command_down)
     command.add_argument("names", nargs="*")
     command.add_argument("--all", action="store_true", help="every server of this checkout")
+    command.add_argument("--logs", type=Path, metavar="FOLDER", help="write there what each logged last (NAME.log)")
     add(command_purge)
     add(command_reboot).add_argument("names", nargs="+")
     command = add(command_ssh)

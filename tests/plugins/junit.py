@@ -1,4 +1,4 @@
-"""A pytest plugin: each run writes a JUnit file of its own into the folder named by SLIPWAY_JUNIT.
+"""A pytest plugin: each run writes a JUnit file of its own into the folder named by SLIPWAY_RESULTS.
 
 Loaded by tools/suite with PYTEST_PLUGINS, also into the runs that Molecule starts: one check may start several.
 """
@@ -14,7 +14,7 @@ import pytest
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Say where, before pytest's own plugin asks."""
-    folder = os.environ.get("SLIPWAY_JUNIT")
+    folder = os.environ.get("SLIPWAY_RESULTS")
     if folder and not config.option.collectonly:
         number = len(list(Path(folder).glob("*.xml"))) + 1
         config.option.xmlpath = str(Path(folder, f"pytest-{number}.xml"))

@@ -79,6 +79,12 @@ def failed_tasks(output: list[str]) -> str:
     return "\n".join((said or output)[-2 * LINES_OF_A_REASON :])
 
 
+def last_lines_of_servers(folder: Path) -> str:
+    """Return the last lines of each server's log, as they were kept when the server was removed."""
+    logs = [f"{path.stem}:\n{tail(path.read_text(), LINES_OF_A_LOG)}" for path in sorted(folder.glob("*.log"))]
+    return "\n".join(logs)
+
+
 def tail(text: str, lines: int) -> str:
     """Return the last lines of a text, without pytest's headings."""
     kept = [
@@ -100,4 +106,5 @@ def write_junit(path: Path, check: str, cases: list[Case]) -> None:
         element = ElementTree.SubElement(suite, "testcase", classname=check, name=case.name, time=f"{case.seconds:.3f}")
         if not case.passed:
             ElementTree.SubElement(element, "failure", message=f"{case.name} failed").text = case.reason
+            ElementTree.SubElement(element, "system-out").text = case.log
     ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)

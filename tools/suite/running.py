@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from checks import BIN, ROOT, Check
-from results import COUNTED_STEPS, STEP, Case, Result, failed_tasks, tests_in, write_junit
+from results import COUNTED_STEPS, STEP, Case, Result, failed_tasks, last_lines_of_servers, tests_in, write_junit
 
 LOGS = ROOT / ".cache/suite"
 SERVERS = [sys.executable, str(ROOT / "molecule/shared/servers.py")]
@@ -47,7 +47,7 @@ def environment(check: Check) -> dict[str, str]:
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "tests/plugins"),
         "PYTEST_PLUGINS": "junit",
-        "SLIPWAY_JUNIT": str(LOGS / check.name),
+        "SLIPWAY_RESULTS": str(LOGS / check.name),
         "SLIPWAY_PAYLOADS": str(payloads()),
         "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/plugins/callback"),
         "ANSIBLE_CALLBACKS_ENABLED": "payload_cache",
@@ -136,7 +136,9 @@ def perform(check: Check, say: Say) -> Result:
 
 
 def conclude(check: Check, result: Result, output: list[str], *, succeeded: bool) -> None:
-    """Add the tests that pytest ran. The exit code has the last word."""
+    """Add the tests that pytest ran, and to a step that failed what the servers logged last. The exit code has the last word."""
+    for case in result.failures:
+        case.log = last_lines_of_servers(LOGS / check.name)
     if result.cases:
         write_junit(LOGS / check.name / "steps.xml", check.name, result.cases)
     for path in sorted((LOGS / check.name).glob("pytest-*.xml")):
