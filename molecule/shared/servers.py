@@ -62,9 +62,10 @@ PACKAGES = {
 
 BOOT_TIMEOUT_SECONDS = 60
 
-# The last lines of some units' log, without what Ansible's modules note of their own arguments. For a shell on the server.
+# The last lines of some units' log, without Ansible's own traces. For a shell on the server.
 LAST_LINES = (
-    "journalctl --unit='{units}' --lines=400 --output=short-precise --no-pager | grep -v ': Invoked with ' | tail -n 40"
+    "journalctl --unit='{units}' --lines=400 --output=short-precise --no-pager"
+    " | grep -vE ': Invoked with | (sudo|sshd[a-z-]*)\\[[0-9]+\\]: ' | tail -n 40"
 )
 
 

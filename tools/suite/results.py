@@ -73,9 +73,15 @@ def reason_of(traceback: str) -> str:
 def failed_tasks(output: list[str]) -> str:
     """Return what Ansible said of tasks that failed, else the last lines."""
     said: list[str] = []
-    for number, line in enumerate(output):
+    lines_left = 0
+    for line in output:
         if line.startswith(("fatal:", "failed:", "[ERROR]:", "CRITICAL")):
-            said += output[number : number + LINES_OF_A_REASON]
+            lines_left = LINES_OF_A_REASON
+        elif line.startswith("PLAY RECAP"):
+            lines_left = 0
+        if lines_left:
+            said.append(line)
+            lines_left -= 1
     return "\n".join((said or output)[-2 * LINES_OF_A_REASON :])
 
 
