@@ -29,7 +29,7 @@ SITE = Site(Path(__file__).parents[1] / "environment", "guestbook", "lifecycle-t
 HOME = "/srv/guestbook"
 EDGE_LOG = "/var/log/nginx/guestbook.error.log"
 LOG_UNITS = "guestbook*"
-KEPT = 5  # app_releases_kept
+KEPT = 3  # app_releases_kept, in the environment
 # `make test-lifecycle` asks for twenty in a row; one more than are kept shows that the first of them goes.
 BACK_TO_BACK = int(os.environ.get("SLIPWAY_BACK_TO_BACK", KEPT + 1))
 # Far above what a step of a deploy takes.
