@@ -73,8 +73,8 @@ test-fast: tools app-tools ## The tests that need no server
 	@$(SUITE) fast
 
 .PHONY: test-lifecycle
-test-lifecycle: host tools app-tools ## The life of releases, with visitors there all the time (root)
-	@SLIPWAY_BACK_TO_BACK=20 $(SUITE) lifecycle
+test-lifecycle: host tools app-tools ## The life of releases, with visitors there all the time; make test asks a part (root)
+	@SLIPWAY_LIFECYCLE=all $(SUITE) lifecycle
 
 .PHONY: test-matrix
 test-matrix: host tools app-tools ## Every app server under every process manager behind every edge; make test asks the half of them (root)

@@ -47,6 +47,7 @@ class Visitors:
         self.unknown: set[str] = set()
         self._state = threading.Condition()
         self._walking, self._over, self._forgiving = True, False, False
+        self._hurrying = threading.Event()
         self._under_way = 0
         self._rounds = [0] * VISITORS
         self._began = time.monotonic()
@@ -61,6 +62,7 @@ class Visitors:
         with self._state:
             self._over = True
             self._state.notify_all()
+        self._hurrying.set()
         for thread in self._threads:
             thread.join()
 
@@ -71,13 +73,15 @@ class Visitors:
         return {release for _, release in itertools.takewhile(lambda page: page[0] > moment, latest_first)}
 
     def all_come_round(self) -> None:
-        """Wait until each visitor has begun and ended a round without a fault."""
+        """Wait until each visitor has begun and ended a round without a fault. None pauses meanwhile."""
+        self._hurrying.set()
         with self._state:
             goal = [rounds + 2 for rounds in self._rounds]  # the first may have begun already
             came = self._state.wait_for(
                 lambda: all(rounds >= wanted for rounds, wanted in zip(self._rounds, goal, strict=True)),
                 4 * PATIENCE_SECONDS,
             )
+        self._hurrying.clear()
         assert came, f"no visitor may stay away: {self.wrong[-5:]}"
 
     @contextlib.contextmanager
@@ -154,5 +158,5 @@ class Visitors:
                 self._state.notify_all()
         if not 200 <= response.status < 300:
             raise WrongError(f"{method} {path} {body or ''}: {response.status} {content[:200]!r}")
-        time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)  # else they would come to walk in step
+        self._hurrying.wait(random.uniform(0.5, 1.5) * PAUSE_SECONDS)  # irregular: else they would come to walk in step
         return content

@@ -5,7 +5,7 @@
     suite nginx app       single scenarios by name
     suite --changed BASE  what a change since a revision can touch; without BASE, since the last commit on main
 
-SLIPWAY_LANES says how many run at a time; without it, as many as there are cores.
+SLIPWAY_LANES says how many run at a time; without it, one more than there are cores: a scenario waits for much of its time.
 
 Prints a line as each check begins and ends, with the time since the start. In .cache/suite/ lie the whole output of each
 (<check>.log) and its JUnit files (<check>/*.xml). The last line is `N passed, N failed`: each linter counts 1, each test
@@ -49,7 +49,7 @@ def lanes() -> int:
     given = os.environ.get("SLIPWAY_LANES")
     if given and not given.isdecimal():
         sys.exit(f"suite: SLIPWAY_LANES={given!r} is not a number of checks to run at a time, such as 2.")
-    return max(1, int(given) if given else os.cpu_count() or 1)
+    return max(1, int(given) if given else (os.cpu_count() or 1) + 1)
 
 
 def show_longest(results: dict[str, Result]) -> None:

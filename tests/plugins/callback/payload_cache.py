@@ -1,7 +1,7 @@
 """An Ansible callback: the module payloads of one run of Ansible serve the next.
 
 Ansible packs each module with what it imports, once in a run. The suite starts hundreds of runs, and a third of their time
-is spent on packing the same modules. The folder is named by SLIPWAY_PAYLOADS; tests/suite.py derives that name from the
+is spent on packing the same modules. The folder is named by SLIPWAY_PAYLOADS; tools/suite derives that name from the
 content of all that can be packed. Source: ansible-core 2.19, executor/module_common.py (`ansiballz_cache`).
 """
 
