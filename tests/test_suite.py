@@ -218,9 +218,9 @@ FAST = LINTERS | {check.name for check in checks.fast_tests()}
 @pytest.mark.parametrize(
     ("files", "scenarios"),
     [
-        (["roles/gunicorn/tasks/main.yml"], {"gunicorn", "app", "default"}),
-        (["roles/granian/templates/serve.j2"], {"granian", "app", "matrix"}),
-        (["plugins/module_utils/edge_files.py"], {"nginx", "apache", "default"}),
+        (["roles/gunicorn/tasks/main.yml"], {"gunicorn", "app", "pair"}),
+        (["roles/granian/templates/serve.j2"], {"granian", "app", "releases", "matrix"}),
+        (["plugins/module_utils/edge_files.py"], {"nginx", "apache", "pair", "matrix"}),
         (["molecule/shared/edge_promises/test_promises.py"], {"nginx", "apache"}),
         (["molecule/systemd/files/serve"], {"systemd", "supervisor"}),
         (["tests/test_dev.py", "Makefile"], set()),
@@ -234,9 +234,9 @@ def test_a_change_asks_the_scenarios_that_it_can_touch(
 
 
 def test_a_change_of_what_journeys_share_asks_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    journeys = {"app", "default", "lifecycle", "matrix", "neighbours", "pair"}
+    journeys = {"default", "lifecycle", "matrix", "neighbours", "pair"}
     assert names(["playbooks/deploy.yml"], monkeypatch) >= journeys
-    assert names(["roles/app/library/release_build.py"], monkeypatch) >= journeys
+    assert names(["roles/app/library/release_build.py"], monkeypatch) >= {*journeys, "app", "releases"}
 
 
 def test_prose_alone_asks_the_linters(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """What a change can touch: from the files that differ from a revision to the checks that have a say in them.
 
 A scenario uses a role that its own playbooks name; one that its playbooks reach through site.yml or playbooks/ is used by
-the journeys. Where such a role alone has changed, `default` (the whole site, on both Debians) speaks for the journeys,
-and `matrix` for those roles that `default` has not; a change of what all journeys share asks them all.
+the journeys. Where such a role alone has changed, the shortest journey that has it speaks for all of them; a change of what
+all journeys share asks them all.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ FAST_ONLY = re.compile(
 # What the whole site is made of beside the roles.
 OF_JOURNEYS = re.compile(r"^(site\.yml|playbooks/|templates/|app/|roles/app/)")
 SHARED = ROOT / "molecule/shared"
-ONE_JOURNEY, OTHER_ROLES = "default", "matrix"
-# What a site has where its environment chooses no other roles.
-DEFAULT_ROLES = {"app", "common", "gunicorn", "nginx", "postgresql", "systemd"}
+# The shortest journey that has a role; `matrix` has those that a site has where its environment chooses no other.
+SPOKESMEN = {"common": "pair", "gunicorn": "pair", "nginx": "pair", "systemd": "pair", "postgresql": "default"}
 
 
 def git(*arguments: str) -> list[str]:
@@ -67,7 +66,7 @@ def roles_naming(word: str) -> set[str]:
 
 
 # How a playbook names a role: itself, or by a variable that chooses one.
-ROLE = re.compile(r"(?:\b(?:role|name|app_server|app_process_manager|edge): *|default\(')(\w+)")
+ROLE = re.compile(r"""(?:\b(?:role|name|app_server|app_process_manager|edge)"?: *"?|default\(')(\w+)""")
 
 
 class Scenario:
@@ -76,13 +75,14 @@ class Scenario:
     def __init__(self, name: str) -> None:
         self.name = name
         self.own = own = text_of(ROOT / "molecule" / name)
-        self.roles = set(ROLE.findall(own))
         self.journey = bool(re.search(r"\bsite\.yml|playbooks/|site_yml", own))
         self.shared: set[str] = set()
+        self.roles = set(ROLE.findall(own))
         text = own
         while found := {path for path in SHARED.iterdir() if path.name not in self.shared and is_named(path, text)}:
             self.shared |= {path.name for path in found}
             text = "\n".join(text_of(path) if path.is_dir() else path.read_text() for path in found)
+            self.roles |= set(ROLE.findall(text))
 
     def touched_by(self, file: str) -> bool:
         """Whether a changed file has a say in what this scenario asks."""
@@ -99,8 +99,8 @@ class Scenario:
         roles = {inner} if top == "roles" else roles_naming(Path(file).stem)
         if not roles:
             return True
-        spokesman = ONE_JOURNEY if roles & DEFAULT_ROLES else OTHER_ROLES
-        return bool(roles & self.roles) or self.name == spokesman
+        spokesmen = {SPOKESMEN.get(role, "matrix") for role in roles}
+        return bool(roles & self.roles) or self.name in spokesmen
 
 
 def checks_for(base: str = "main") -> list[Check]:

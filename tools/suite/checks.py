@@ -13,7 +13,18 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv/bin"
 APP_PYTHON = ROOT / ".venv-app/bin/python"
 # What takes longest is begun first, so that no lane is left alone with it at the end.
-LONGEST_FIRST = ("lifecycle", "app", "default", "matrix", "postgresql", "neighbours", "apache", "pair", "nginx")
+LONGEST_FIRST = (
+    "lifecycle",
+    "default",
+    "releases",
+    "matrix",
+    "postgresql",
+    "neighbours",
+    "app",
+    "apache",
+    "pair",
+    "nginx",
+)
 
 
 @dataclasses.dataclass(frozen=True)
