@@ -27,7 +27,7 @@ FAST_ONLY = re.compile(
 # What the whole site is made of beside the roles.
 OF_JOURNEYS = re.compile(r"^(site\.yml|playbooks/|templates/|app/|roles/app/)")
 SHARED = ROOT / "molecule/shared"
-# The shortest journey that has a role; `matrix` has those that a site has where its environment chooses no other.
+# The shortest journey that has a role. `matrix` has all others: those that an environment has to choose.
 SPOKESMEN = {"common": "pair", "gunicorn": "pair", "nginx": "pair", "systemd": "pair", "postgresql": "default"}
 
 

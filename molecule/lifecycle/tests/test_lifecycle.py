@@ -411,7 +411,7 @@ def test_one_goes_back_to_any_release_that_was_good(host: Host) -> None:
     wanted = min(kept(host) - set(links), key=lambda release: record(host, release)["activated"])
     code, output = rollback(app_release="0123456789ab")
     assert code != 0
-    assert "app_release: there is no release 0123456789ab here" in output
+    assert "app_release: release 0123456789ab does not exist here" in output
     code, output = rollback(app_release=wanted)
     assert code == 0, output
     assert_settled(host, wanted)

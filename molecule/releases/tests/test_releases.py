@@ -72,7 +72,7 @@ def index():
 
 
 PROVISIONED: set[str] = set()
-# The id of the good application's release, once it is known: the same files are the same release.
+# The release id of the good application, after its first deploy. The same files give the same id.
 GOOD_RELEASE: dict[str, str] = {}
 
 
@@ -104,26 +104,25 @@ def test_the_same_input_is_the_same_release(host: Host, deploys: Deploys) -> Non
     assert host.check_output("systemctl show -P MainPID changing@%s", before) == pid
 
 
-def test_what_another_app_server_left_is_no_part_of_a_release(host: Host, deploys: Deploys) -> None:
-    """A switch from one to another, and back, ends at the release that was there before."""
+def test_a_changed_setting_is_a_new_release_without_what_another_app_server_left(host: Host, deploys: Deploys) -> None:
+    """And the old setting is the release that was there before."""
     before = active(host, "changing")
-    assert not host.file(f"/srv/changing/releases/{before}/bin/gunicorn.conf.py").exists
     code, output = deploys.run(app_server="gunicorn")
     assert code == 0, output
-    between = active(host, "changing")
-    assert host.file(f"/srv/changing/releases/{between}/bin/gunicorn.conf.py").exists
+    other = active(host, "changing")
+    assert host.file(f"/srv/changing/releases/{other}/bin/gunicorn.conf.py").exists
     host.check_output("touch /srv/changing/next/bin/uwsgi.ini")
-    code, output = deploys.run()
-    assert code == 0, output
-    assert active(host, "changing") == before != between
-
-
-def test_a_changed_setting_is_a_new_release(host: Host, deploys: Deploys) -> None:
-    """One of the app server's; that whatever differs counts is asked in tests/test_release_modules.py."""
-    before = active(host, "changing")
+    # One setting of the app server; tests/test_release_modules.py covers everything that a release is made of.
     code, output = deploys.run(granian_blocking_threads=3)
     assert code == 0, output
-    assert active(host, "changing") != before
+    changed = active(host, "changing")
+    assert len({before, other, changed}) == 3
+    left = {"gunicorn.conf.py", "uwsgi.ini"}
+    assert left <= set(host.check_output("ls /srv/changing/next/bin").split())
+    assert not left & set(host.check_output("ls /srv/changing/releases/%s/bin", changed).split())
+    code, output = deploys.run()
+    assert code == 0, output
+    assert active(host, "changing") == before
 
 
 WITH_A_PACKAGE_OF_ITS_OWN = """
@@ -160,7 +159,7 @@ def test_packages_are_taken_from_a_release_with_the_same_dependencies_only(host:
     deployed(3, app_release_force=True)
     assert not host.file(mark).exists
     host.check_output("touch %s.forced", mark)
-    deployed(4)  # what was resolved anew stays
+    deployed(4)  # the packages of the forced build are kept
     assert (host.file(mark).exists, host.file(f"{mark}.forced").exists) == (False, True)
     deploys.write("flask\n./package\n", "requirements.txt")
     deployed(5)
@@ -294,7 +293,7 @@ path, unit = sys.argv[1:]
 connection = socket.socket(socket.AF_UNIX); connection.connect(path); connection.sendall(b"GET / HTTP/1.1\\r\\n")
 show = ["systemctl", "show", "--property=NRestarts", "--value", unit]
 while not subprocess.check_output(show, text=True).strip().strip("0"):
-    time.sleep(0.1)
+    time.sleep(0.1)  # between two looks; the connection stays open until the restart
 """
 
 
@@ -411,8 +410,8 @@ def test_a_rollback_goes_to_good_releases_only_and_brings_their_settings_back(ho
     assert record(host, "changing", failed)["state"] == "failed"
     for wanted, message in [
         (failed, "was never good: app_module"),
-        ("0123456789ab", "there is no release 0123456789ab here"),
-        ("../../etc", "is no release's id"),
+        ("0123456789ab", "release 0123456789ab does not exist here"),
+        ("../../etc", "is not a release id"),
     ]:
         code, output = deploys.roll_back(app_release=wanted)
         assert code != 0
@@ -456,7 +455,7 @@ def break_health(deploys: Deploys) -> dict:
 
 
 def break_health_path(deploys: Deploys) -> dict:
-    """It starts, and does not answer in time."""
+    """It starts, and does not answer within app_health_timeout_seconds, 3 here."""
     deploys.write(GOOD.replace("return", "import time; time.sleep(60); return"))
     return {}
 

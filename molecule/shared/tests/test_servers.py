@@ -183,6 +183,13 @@ def test_a_number_that_now_belongs_to_another_process_is_not_taken_for_the_keepe
     assert ssh("one", "hostname") == "selftest-one"
 
 
+def test_the_last_log_lines_of_a_server_are_kept_when_it_is_removed(tmp_path: Path) -> None:
+    up("one")
+    ssh("one", "systemd-run", "--wait", "--quiet", "echo", "last words")
+    call("down", "--logs", str(tmp_path), "selftest-one")
+    assert "last words" in (tmp_path / "selftest-one.log").read_text()
+
+
 def test_nothing_is_left_when_the_last_server_is_down() -> None:
     up("one")
     subnet = call("address", "selftest-one").rpartition(".")[0] + ".0/24"

@@ -44,12 +44,12 @@ def select(home: str, wanted: str, force: bool) -> Release:
     known = [release.id for release in releases(home) if release.good and release.id != active]
     there_are = f"Good ones here: {', '.join(known) or 'none'} (active: {active or 'none'})."
     if wanted and not re.fullmatch("[0-9a-f]{12}", wanted):
-        raise ReleaseError(f"app_release: {wanted!r} is no release's id, which has 12 hexadecimal digits. {there_are}")
+        raise ReleaseError(f"app_release: {wanted!r} is not a release id (12 hexadecimal digits). {there_are}")
     release = Release(home, wanted or last_good(home))
     if not release.id:
         raise ReleaseError(f"app_release: there is no release to go back to. {there_are}")
     if not release.record:
-        raise ReleaseError(f"app_release: there is no release {wanted} here (any more). {there_are}")
+        raise ReleaseError(f"app_release: release {wanted} does not exist here (any more). {there_are}")
     if release.id != active and not release.good:
         why = release.record.get("reason", "it never had the traffic")
         raise ReleaseError(f"app_release: {wanted} was never good: {why} {there_are}")
