@@ -60,7 +60,7 @@ PACKAGES = {
     "openssh-client": "ssh",
 }
 
-BOOT_TIMEOUT_SECONDS = 60
+BOOT_TIMEOUT_SECONDS = 300  # only a failure takes so long
 
 # The last lines of some units' log, without Ansible's own traces. For a shell on the server.
 LAST_LINES = (
@@ -322,8 +322,8 @@ def ensure_keeper() -> int:
         sweep()
         for lost in servers().values():
             lost.path.unlink(missing_ok=True)
-        pid = start_keeper()
         configure_podman()
+        pid = start_keeper()
         # podman finds its run state gone, takes it for a reboot, and lets go of the old records.
         for container in podman("ps", "--all", "--quiet", "--external").split():
             podman("rm", "--force", "--time", "0", container, check=False)
@@ -427,7 +427,7 @@ def configure_podman() -> None:
     network_backend = "netavark"
     """
     N.data.mkdir(mode=0o700, exist_ok=True)
-    (N.data / "containers.conf").write_text(textwrap.dedent(text))
+    write_whole(N.data / "containers.conf", textwrap.dedent(text))
 
 
 def podman_command(pid: int, *arguments: str) -> list[str]:
@@ -483,6 +483,24 @@ def free_subnet() -> ipaddress.IPv4Network:
         if not any(subnet.overlaps(other) for other in taken):
             return subnet
     raise SetupError("No free /24 in 10.0.0.0/8 for the servers' network.")
+
+
+def mac_of(address: str) -> str:
+    """A locally administered hardware address, for one of our network's."""
+    return "02:00:" + ipaddress.IPv4Address(address).packed.hex(":")
+
+
+def keep_bridge_address(name: str) -> None:
+    """Gives the bridge a hardware address of its own, once `name` has brought it up.
+
+    Else it has that of one server's end, and another when that one goes. The others would go on sending to the old one for
+    up to a minute, and their connections stand still for nearly two.
+    """
+    how = Path(f"/sys/class/net/{N.bridge}/addr_assign_type").read_text().strip()
+    if how != "3":  # NET_ADDR_SET (Linux, uapi/linux/netdevice.h): it was given already
+        gateway = str(ipaddress.IPv4Network(str(stored_subnet()))[1])
+        run(["ip", "link", "set", "dev", N.bridge, "address", mac_of(gateway)])
+        podman("exec", N.container(name), "ip", "neigh", "flush", "all")
 
 
 def network_file() -> Path:
@@ -601,7 +619,7 @@ class Server:
     @property
     def mac(self) -> str:
         """A new one at each start would leave the address unreachable until the host's ARP cache forgets."""
-        return "02:00:" + ipaddress.IPv4Address(self.address).packed.hex(":")
+        return mac_of(self.address)
 
     def ssh_options(self) -> list[str]:
         options = {
@@ -610,9 +628,9 @@ class Server:
             "UserKnownHostsFile": "/dev/null",
             "LogLevel": "ERROR",
             "IdentitiesOnly": "yes",
-            "ConnectTimeout": "5",
+            "ConnectTimeout": "60",
             "ControlMaster": "auto",
-            "ControlPersist": "60s",
+            "ControlPersist": "600s",
             "ControlPath": f"{N.sockets}/%h",
         }
         return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
@@ -731,6 +749,7 @@ def create(name: str, debian: str) -> Server:
         "--bounding-set=-sys_time,-sys_module",
         "/sbin/init",
     )
+    keep_bridge_address(name)
     podman("exec", "--interactive", N.container(name), "sh", "-s", text_in=first_boot(machine))
     machine.write()
     return machine
@@ -836,6 +855,7 @@ def reboot(name: str) -> None:
             raise SetupError(f"{name} is gone. Boot it with: servers.py up {name}")
         machine.close_connections()
         podman("restart", N.container(name))
+        keep_bridge_address(name)
     wait_until_booted(machine)
 
 
@@ -848,7 +868,8 @@ def down(chosen: Sequence[str], logs: Path | None) -> None:
             if name in known:
                 if logs:
                     last = podman("exec", N.container(name), "sh", "-c", LAST_LINES.format(units="*"), check=False)
-                    write_whole(logs / f"{name}.log", last + "\n")
+                    with contextlib.suppress(OSError):  # the disk is full: the server goes, to make room
+                        write_whole(logs / f"{name}.log", last + "\n")
                 known[name].close_connections()
                 known[name].path.unlink(missing_ok=True)
             podman("rm", "--force", "--time=0", "--ignore", N.container(name))

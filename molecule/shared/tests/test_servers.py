@@ -131,6 +131,23 @@ def test_a_reboot_starts_everything_anew_and_keeps_disk_and_address() -> None:
     assert ssh("one", "sh", "-c", "ls /root/mark /run/mark 2>/dev/null || true") == "/root/mark"
 
 
+def test_who_comes_and_goes_is_unnoticed_by_the_connections_of_the_others() -> None:
+    """The host keeps its hardware address, which they send to, also where the first server reboots alone."""
+    bridge = Path("/sys/class/net", NAMES.bridge, "address")
+    up("one")
+    kept = bridge.read_text()
+    for name in ("two", "three"):
+        up(name)
+        assert bridge.read_text() == kept
+        assert kept.strip() in ssh(name, "ip", "neigh")
+    call("down", "selftest-two", "selftest-three")
+    call("reboot", "selftest-one")
+    assert bridge.read_text() == kept
+    call("down", "selftest-one")
+    up("two")
+    assert bridge.read_text() == kept
+
+
 def test_a_bare_server_has_no_more_than_debian_and_sshd() -> None:
     up("one")
     programs = ["sudo", "nginx", "pip", "curl", "git"]
