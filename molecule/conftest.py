@@ -10,6 +10,7 @@ import pytest
 from testinfra.host import Host
 
 from probe import ROOT, Site, administrator
+from results import LINES_OF_A_LOG, tail
 from servers import LAST_LINES
 
 
@@ -47,12 +48,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def asked_by(item: pytest.Item) -> list[Host]:
-    """Return the servers that a test asks: its `host`, else those of the sites that its module names."""
-    host = getattr(item, "funcargs", {}).get("host")
-    if host is not None:
-        return [host]
+    """Return the servers that a test asks: its `host`, else that of its `site`, else those of its module's sites."""
+    given = getattr(item, "funcargs", {})
+    if "host" in given:
+        return [given["host"]]
     module = getattr(item, "module", None)
-    names = {site.server for site in vars(module).values() if isinstance(site, Site)} if module else set()
+    sites = [given["site"]] if "site" in given else vars(module).values() if module else []
+    names = {site.server for site in sites if isinstance(site, Site)}
     return [administrator(name) for name in sorted(names) if (ROOT / f".servers/{name}.json").exists()]
 
 
@@ -68,6 +70,7 @@ def pytest_runtest_makereport(
             log = host.run(LAST_LINES.format(units=units)).stdout
         except RuntimeError as error:  # the server is not there to ask
             log = str(error)
-        # "Captured log" is what pytest puts into the JUnit file.
-        report.sections.append((f"Captured log lines of {host.backend.host}", log))
+        name = host.backend.host
+        # "Captured log" is what pytest puts into the JUnit file, without the rest of the heading.
+        report.sections.append((f"Captured log lines of {name}", f"{name}:\n{tail(log, LINES_OF_A_LOG)}"))
     return report

@@ -72,6 +72,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
     }
     done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
     said = dict.fromkeys(hosts, "")
     for task in json.loads(done.stdout)["plays"][0]["tasks"]:
         said.update({host: result["msg"] for host, result in task["hosts"].items() if result.get("failed")})
@@ -81,3 +82,4 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: f"{'-'.join(CASES[number][0])}-{number}")
 def test_a_variable_that_cannot_work_is_named(answers: dict[str, str], number: int) -> None:
     assert CASES[number][1] in answers[str(number)]
+    assert "Traceback" not in answers[str(number)]

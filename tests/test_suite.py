@@ -120,8 +120,23 @@ def test_of_checks_under_load_one_runs_at_a_time(tmp_path: Path, monkeypatch: py
     assert all(sum(name.startswith("load") for name in at_once) < 2 for at_once in together)
 
 
+def test_a_check_whose_results_cannot_be_read_has_failed(tmp_path: Path) -> None:
+    """Pytest was killed as it wrote them, and what the check itself said is no proof."""
+    program = "import pathlib; pathlib.Path('logs/half/pytest-1.xml').write_text('<testsuite><testcase')"
+    lanes = running.Lanes([python("half", program, tmp_path), python("whole", "", tmp_path)], 1, lambda _: None)
+    lanes.run()
+    (failure,) = lanes.results["half"].failures
+    assert failure.reason.startswith("ParseError: ")
+    assert lanes.results["whole"].failures == []
+
+
 def test_scenarios_that_count_lost_requests_are_known() -> None:
-    assert {check.name for check in checks.scenarios() if check.under_load} == {"lifecycle", "matrix"}
+    assert {check.name for check in checks.scenarios() if check.under_load} == {
+        "lifecycle",
+        "matrix",
+        "neighbours",
+        "apache",
+    }
 
 
 def test_the_longest_scenarios_are_ones_that_there_are() -> None:
@@ -243,9 +258,21 @@ def test_prose_alone_asks_the_linters(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(["README.md", "docs/testing.md"], monkeypatch) == LINTERS
 
 
-@pytest.mark.parametrize("file", ["molecule/shared/servers.py", "molecule/shared/reboot.yml", "requirements.txt"])
+FOR_ALL = ["molecule/shared/servers.py", "molecule/shared/reboot.yml", "tests/plugins/junit.py", "pyproject.toml"]
+
+
+@pytest.mark.parametrize("file", FOR_ALL)
 def test_what_every_scenario_runs_with_asks_them_all(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names([file], monkeypatch) >= set(checks.scenario_names())
+
+
+def test_a_renamed_file_touches_what_it_was_and_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "ROOT", tmp_path)
+    (tmp_path / "before").write_text("words\n")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.test"]
+    for command in ["init --quiet -b main", "add .", "commit --quiet -m one", "mv before after"]:
+        subprocess.run([*git, *command.split()], cwd=tmp_path, check=True)
+    assert changes.changed_files("main") == ["after", "before"]
 
 
 def test_a_revision_that_is_none_is_one_message() -> None:

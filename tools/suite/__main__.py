@@ -83,8 +83,10 @@ def run(checks: list[Check]) -> int:
     clock = Clock()
     end_leftovers()
     remove_servers(checks, clock.say)
-    for old in set(payloads().parent.glob("*")) - {payloads()}:
+    for old in {*payloads().parent.glob("*"), *LOGS.glob("*/")} - {payloads()}:
         shutil.rmtree(old)
+    for log in LOGS.glob("*.log"):
+        log.unlink()
     work = Lanes(checks, lanes(), clock.say)
     for number in (signal.SIGINT, signal.SIGTERM):  # the first is ignored by what a shell starts in the background
         signal.signal(number, interrupted)
@@ -93,7 +95,7 @@ def run(checks: list[Check]) -> int:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):  # what was begun is tidied up
             signal.signal(number, signal.SIG_IGN)
-        end_leftovers()
+        work.end()
         remove_servers(checks, clock.say)
     show_longest(work.results)
     show_failures(work.results)

@@ -17,18 +17,16 @@ from checks import ROOT, Check, fast_tests, linters, scenario_names, scenarios, 
 PROSE = re.compile(r"\.md$|^docs/|^LICENSE$")
 # Every scenario runs with these.
 FOR_ALL = re.compile(
-    r"^(ansible\.cfg|requirements\.txt|\.config/|molecule/conftest\.py"
-    r"|molecule/shared/(servers\.py|[a-z]+\.yml)$)"
+    r"^(ansible\.cfg|requirements\.txt|pyproject\.toml|\.config/|tests/plugins/|molecule/conftest\.py"
+    r"|molecule/shared/((servers|probe)\.py|[a-z]+\.yml)$)"
 )
 # Nothing but linters and fast tests has a say in these.
-FAST_ONLY = re.compile(
-    r"^(tests|tools|inventories|\.ci)/|^(\.[\w-]+|Makefile|pyproject\.toml|requirements\.(in|yml)|galaxy\.yml)$"
-)
+FAST_ONLY = re.compile(r"^(tests|tools|inventories|\.ci)/|^(\.[\w-]+|Makefile|requirements\.(in|yml)|galaxy\.yml)$")
 # What the whole site is made of beside the roles.
 OF_JOURNEYS = re.compile(r"^(site\.yml|playbooks/|templates/|app/|roles/app/)")
 SHARED = ROOT / "molecule/shared"
 # The shortest journey that has a role. `matrix` has all others: those that an environment has to choose.
-SPOKESMEN = {"common": "pair", "gunicorn": "pair", "nginx": "pair", "systemd": "pair", "postgresql": "default"}
+SHORTEST_JOURNEY = {"common": "pair", "gunicorn": "pair", "nginx": "pair", "systemd": "pair", "postgresql": "default"}
 
 
 def git(*arguments: str) -> list[str]:
@@ -42,7 +40,9 @@ def git(*arguments: str) -> list[str]:
 def changed_files(base: str) -> list[str]:
     """Return the files that differ from where this branch left a revision, committed or not."""
     (fork,) = git("merge-base", base, "HEAD")
-    return sorted({*git("diff", "--name-only", fork), *git("ls-files", "--others", "--exclude-standard")})
+    return sorted(
+        {*git("diff", "--no-renames", "--name-only", fork), *git("ls-files", "--others", "--exclude-standard")}
+    )
 
 
 def is_named(path: Path, text: str) -> bool:
@@ -99,8 +99,7 @@ class Scenario:
         roles = {inner} if top == "roles" else roles_naming(Path(file).stem)
         if not roles:
             return True
-        spokesmen = {SPOKESMEN.get(role, "matrix") for role in roles}
-        return bool(roles & self.roles) or self.name in spokesmen
+        return bool(roles & self.roles) or self.name in {SHORTEST_JOURNEY.get(role, "matrix") for role in roles}
 
 
 def checks_for(base: str = "main") -> list[Check]:
@@ -111,13 +110,14 @@ def checks_for(base: str = "main") -> list[Check]:
     if not code:
         print("Prose alone: no tests." if files else "No tests.")
         return linters()
+    everything = [file for file in code if FOR_ALL.match(file)]
     far = [file for file in code if not FAST_ONLY.match(file)]
-    everything = [file for file in far if FOR_ALL.match(file)]
     if everything:
         print(f"Everything, because of {', '.join(everything)}.")
         names = set(scenario_names())
     else:
-        names = {name for name in scenario_names() for file in far if Scenario(name).touched_by(file)}
+        known = [Scenario(name) for name in scenario_names()] if far else []
+        names = {scenario.name for scenario in known if any(scenario.touched_by(file) for file in far)}
     left_out = [name for name in scenario_names() if name not in names]
     if left_out:
         print(f"Left out: {', '.join(left_out)}. `make test` asks them too.")

@@ -12,7 +12,7 @@ STEP = re.compile(r"\[[\w-]+ > (?P<step>\w+)\] (?P<what>Executing$|Executed: (?P
 # Steps of Molecule's that are proofs themselves; the others only lead to one.
 COUNTED_STEPS = ("check", "converge", "idempotence")
 LINES_OF_A_REASON = 14
-LINES_OF_A_LOG = 10
+LINES_OF_A_LOG = 10  # of each server; no test asks more than two
 LONGEST_LINE = 400
 
 
@@ -59,7 +59,7 @@ def tests_in(path: Path) -> list[Case]:
         if problem is not None:
             case.passed = False
             case.reason = reason_of(problem.text or problem.get("message") or "")
-            case.log = tail(element.findtext("system-out") or "", LINES_OF_A_LOG)
+            case.log = tail(element.findtext("system-out") or "", 2 * (LINES_OF_A_LOG + 1))
     return list(cases.values())
 
 

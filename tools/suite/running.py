@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -93,18 +92,17 @@ def lines_of(check: Check, log: Path) -> Iterator[str]:
                 stream.flush()
                 yield clean.rstrip("\n")
     finally:
-        timer.cancel()
         if process.poll() is None:  # the log could not be written: the disk is full
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
         code = process.wait()
+        timer.cancel()
     yield f"exit code {code}"
 
 
 def perform(check: Check, say: Say) -> Result:
     """Run a check to its end; return what it came to."""
-    shutil.rmtree(LOGS / check.name, ignore_errors=True)
-    (LOGS / check.name).mkdir()
+    (LOGS / check.name).mkdir(exist_ok=True)
     say(f"{check.name} …")
     result = Result()
     output: list[str] = []
@@ -153,30 +151,36 @@ class Lanes:
     """Checks under way at once: as many as there are lanes, and of those under load one at a time."""
 
     def __init__(self, checks: list[Check], lanes: int, say: Say) -> None:
-        self._waiting, self._lanes, self._say = list(checks), lanes, say
+        self._waiting, self._say = list(checks), say
+        self._threads = [threading.Thread(target=self._drive, daemon=True) for _ in range(lanes)]
         self._changed = threading.Condition()
         self._loaded = False
         self.results: dict[str, Result] = {}
 
     def run(self) -> None:
         """Run all of them."""
-        threads = [threading.Thread(target=self._drive, daemon=True) for _ in range(self._lanes)]
-        for thread in threads:
+        for thread in self._threads:
             thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(1)  # so that a Ctrl-C is heard
-        finally:
-            with self._changed:
-                self._waiting.clear()  # interrupted: nothing more begins
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(1)  # so that a Ctrl-C is heard
+
+    def end(self) -> None:
+        """End what is under way, with what it left behind; nothing more begins."""
+        with self._changed:
+            self._waiting.clear()
+        end_leftovers()
+        while any(thread.is_alive() for thread in self._threads):  # one had taken a check, and begins it now
+            end_leftovers()
+            time.sleep(0.1)
 
     def _drive(self) -> None:
         while (check := self._take()) is not None:
             try:
                 self.results[check.name] = perform(check, self._say)
-            except OSError as error:
-                self.results[check.name] = Result(cases=[Case(check.name, passed=False, reason=str(error))])
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                self.results[check.name] = Result(cases=[Case(check.name, passed=False, reason=reason)])
             finally:
                 with self._changed:
                     self._loaded = self._loaded and not check.under_load
@@ -223,4 +227,4 @@ def remove_servers(checks: list[Check], say: Say) -> None:
     if names:
         done = subprocess.run([*SERVERS, "down", *names], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            say(f"Leftovers of an earlier run could not be removed: {done.stderr.strip()}")
+            say(f"Servers could not be removed: {done.stderr.strip()}")
