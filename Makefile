@@ -142,6 +142,6 @@ $(APP_VENV)/.ready: $(VENV)/.ready app/requirements.txt app/requirements-dev.txt
 # Only when asked for: a fresh clone's files have any order of age.
 ifneq ($(filter requirements.txt,$(MAKECMDGOALS)),)
 .PHONY: requirements.txt
-requirements.txt: ## Pin the tools anew, with hashes
+requirements.txt: ## Pin the tools again, with hashes
 	@uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --output-file $@ requirements.in
 endif

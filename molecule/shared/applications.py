@@ -1,17 +1,22 @@
-"""Asks applications on a server, without an edge: what they answer on their sockets, and what is known of their releases."""
+"""Applications on a server without an edge: deploys them, asks them on their sockets, and tells what is known of releases."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from testinfra.host import Host
+
+from probe import ROOT, play, said
+
+PLAYBOOKS = ROOT / "molecule/shared/one_application"
 
 # The server has no curl, and needs none: one request over a socket, the status and the body on two lines.
 REQUEST = """
 import http.client, socket, sys
 path, method, url, body = sys.argv[1:]
-c = http.client.HTTPConnection("localhost", timeout=10)
+c = http.client.HTTPConnection("localhost", timeout=120)  # only a failure takes so long
 c.sock = socket.socket(socket.AF_UNIX); c.sock.connect(path)
 c.request(method, url, body.encode() or None)
 r = c.getresponse(); print(r.status); print(r.read().decode())
@@ -44,3 +49,54 @@ def record(host: Host, application: str, release: str) -> dict[str, Any]:
     """Return what is known of a release."""
     known: dict[str, Any] = json.loads(host.file(f"/srv/{application}/releases/{release}/release.json").content_string)
     return known
+
+
+GOOD = """
+from flask import Flask
+app = Flask(__name__)
+@app.get("/")
+def index():
+    return {"version": VERSION}
+"""
+
+
+class Deploys:
+    """Deploys of the application `changing` from a folder that a test may change.
+
+    provisioned: names of applications that were deployed before, in any test.
+    """
+
+    provisioned: ClassVar[set[str]] = set()
+
+    def __init__(self, host: Host, source: Path) -> None:
+        self.host, self.source = host, source
+
+    def run(self, *arguments: str, **variables: Any) -> tuple[int, str]:
+        """Deploy as playbooks/ would; return the exit code and all that was said."""
+        given: dict[str, Any] = {
+            "app_name": "changing",
+            "app_source": str(self.source),
+            "app_module": "main:app",
+            "app_server": "granian",
+            "app_build_packages": [],
+            "app_shared_dirs": ["data/notes"],
+            "app_health_timeout_seconds": 120,  # only a failure takes so long
+            "granian_graceful_timeout_seconds": 2,  # a request that hangs is waited for no longer
+            **variables,
+        }
+        # A server is provisioned once, as with playbooks/deploy.yml.
+        given["provision"] = given["app_name"] not in self.provisioned
+        result = play(PLAYBOOKS / "again.yml", *arguments, **given)
+        if result.returncode == 0 and "--check" not in arguments:
+            self.provisioned.add(given["app_name"])
+        return result.returncode, said(result)
+
+    def roll_back(self, *arguments: str, **variables: Any) -> tuple[int, str]:
+        """Roll back; return the exit code and all that was said."""
+        given = {"app_name": "changing", "app_health_timeout_seconds": 120, **variables}
+        result = play(PLAYBOOKS / "rollback.yml", *arguments, **given)
+        return result.returncode, said(result)
+
+    def write(self, text: str, name: str = "main.py") -> None:
+        """Change a file of the application."""
+        (self.source / name).write_text(text)

@@ -1,7 +1,7 @@
 """Visitors who never stop: connections that are kept, and every answer held to account.
 
 Each visitor walks in a circle: a page, the style sheet that this page names, an entry of its own in the book. A connection
-is opened anew only where the answer before announced its end, which is HTTP (RFC 9112, section 9.6) and which nginx does
+is opened again only where the answer before announced its end, which is HTTP (RFC 9112, section 9.6) and which nginx does
 after `keepalive_requests`; one that ends in any other way is an error.
 """
 

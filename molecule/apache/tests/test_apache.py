@@ -157,6 +157,7 @@ def post_on_each(connections: list[http.client.HTTPConnection]) -> list[object]:
     return statuses
 
 
+@pytest.mark.lost_requests
 def test_swaps_under_load_lose_no_request(edge: Edge, run: Run, stats: Stats) -> None:
     """Kept connections of clients, POSTs that must neither fail nor be sent twice, and swaps while they are sent."""
 

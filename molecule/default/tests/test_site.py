@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from probe import Answer, Site, administrator, until
+from probe import DEADLINE_SECONDS, Answer, Site, administrator, until
 
 ENVIRONMENTS = Path(__file__).parents[1] / "environments"
 
@@ -129,7 +129,7 @@ def test_the_application_sees_the_visitor_s_own_address(site: Site) -> None:
 @pytest.mark.after_reboot
 def test_a_host_nobody_knows_gets_no_answer() -> None:
     for site in (TRIXIE, BOOKWORM):
-        with socket.create_connection((site.address, 80), timeout=5) as connection:
+        with socket.create_connection((site.address, 80), timeout=DEADLINE_SECONDS) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n")
             assert connection.recv(100) == b""
 
@@ -164,14 +164,14 @@ def test_static_files_and_the_edge_s_own_page_survive_a_dead_application(site: S
 
 
 @every
-def test_the_site_is_back_within_seconds_after_a_kill(site: Site) -> None:
+def test_the_site_is_back_by_itself_after_a_kill(site: Site) -> None:
     release = site.host.check_output("basename $(readlink /srv/%s/current)", site.name)
     main = site.host.check_output("systemctl show -P MainPID %s@%s", site.name, release)
     worker = site.host.check_output("pgrep -P %s | head -n 1", main)
     site.host.check_output("kill -9 %s", worker)
-    until(lambda: site.ask("/").status == 200, "the page after a worker's death", 10)
+    until(lambda: site.ask("/").status == 200, "the page after a worker's death")
     site.host.check_output("kill -9 %s", main)
-    until(lambda: site.ask("/").status == 200, "the page after the master's death", 10)
+    until(lambda: site.ask("/").status == 200, "the page after the master's death")
     assert site.host.check_output("systemctl show -P MainPID %s@%s", site.name, release) != main
 
 

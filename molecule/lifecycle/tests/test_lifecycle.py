@@ -29,6 +29,7 @@ SITE = Site(Path(__file__).parents[1] / "environment", "guestbook", "lifecycle-t
 HOME = "/srv/guestbook"
 EDGE_LOG = "/var/log/nginx/guestbook.error.log"
 LOG_UNITS = "guestbook*"
+pytestmark = pytest.mark.lost_requests
 KEPT = 3  # app_releases_kept, in the environment
 # `make test-lifecycle` asks for all of it: twenty deploys in a row, and a deploy killed in every step.
 ALL = os.environ.get("SLIPWAY_LIFECYCLE") == "all"
@@ -88,28 +89,22 @@ class Source:
 # Waits on the server until a deploy is in a step, and sends a signal to who does it: the one process that has the
 # application's folder open, as it holds the kernel's lock on it. A step can be over before a second question would get there.
 AT_STEP = """
-import json, os, pathlib, sys, time
+import contextlib, json, os, pathlib, sys, time
 home, pid, step, number, seconds = sys.argv[1:]
 deadline = time.monotonic() + float(seconds)
+lock = {}
 while time.monotonic() < deadline:
-    try:
+    with contextlib.suppress(FileNotFoundError, ValueError):
         lock = json.loads(pathlib.Path(home, "deploy.lock").read_text())
-    except (FileNotFoundError, ValueError):
-        lock = {}
-    if (lock.get("pid"), lock.get("step")) == (int(pid), step):
-        break
+    there = (lock.get("pid"), lock.get("step")) == (int(pid), step)
+    for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*") if there else ():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if os.readlink(fd) == home:
+                os.kill(int(fd.parts[2]), int(number))
+                print(fd.parts[2])
+                sys.exit()
     time.sleep(0.005)  # far shorter than any step
-else:
-    sys.exit(f"the deploy came to no {step}: {lock}")
-for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
-    try:
-        if os.readlink(fd) == home:
-            os.kill(int(fd.parts[2]), int(number))
-            print(fd.parts[2])
-            sys.exit()
-    except FileNotFoundError:
-        pass
-sys.exit("no process is in the step")
+sys.exit(f"no process was in the step {step}: {lock}")
 """
 
 
@@ -158,9 +153,9 @@ class Deploy:
         What is done on the server stands still until it is killed, and then goes on to the step's end.
         """
         if step in SERVER_STEPS:
-            doer = self.signal(host, step, signal.SIGSTOP)
+            pid = self.signal(host, step, signal.SIGSTOP)
             self.kill()
-            host.check_output("kill -CONT %s", doer)
+            host.check_output("kill -CONT %s", pid)
             return
 
         def there() -> bool:

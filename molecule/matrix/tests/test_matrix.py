@@ -108,6 +108,7 @@ def assert_nothing_else_runs(host: Host, way: tuple[str, str, str]) -> None:
         assert programs == {f"guestbook-{release}", f"guestbook-{release}-workers"}
 
 
+@pytest.mark.lost_requests
 @pytest.mark.parametrize("way", CHOSEN, ids="-".join)
 def test_every_way_keeps_every_promise(source: Path, way: tuple[str, str, str]) -> None:
     host = SITE.host

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from probe import Site, until
 
 SCENARIO = Path(__file__).parents[1]
 SERVER = "neighbours-trixie"
 LOG_UNITS = "{guestbook,tides}*"
+pytestmark = pytest.mark.lost_requests
 
 GUESTBOOK = Site(SCENARIO / "environments/guestbook", "guestbook", SERVER)
 TIDES = Site(SCENARIO / "environments/tides", "tides", SERVER, "tides.test")
@@ -118,7 +121,7 @@ def test_deploys_and_rollbacks_of_the_one_are_unnoticed_by_the_other() -> None:
         runner.start()
         try:
             builds = """grep -q '"step": "build"' /srv/guestbook/deploy.lock"""
-            until(lambda: GUESTBOOK.host.run(builds).rc == 0, "the second release is built", 120)
+            until(lambda: GUESTBOOK.host.run(builds).rc == 0, "the second release is built", 300)
             # A deploy is under way, and whoever looks is not in its way.
             lock = status(GUESTBOOK)["application"]["lock"]
             assert (lock["verb"], lock["step"]) == ("deploy", "build")

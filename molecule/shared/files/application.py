@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(os.environ.get("RUNTIME_DIRECTORY", "/tmp"))
-# Only a failure takes so long.
-PATIENCE_SECONDS = 120
+# Only a failure takes so long. Longer than a client waits, so that what waits here never answers by itself.
+PATIENCE_SECONDS = 600
 
 
 def wait_until_enough() -> None:

@@ -64,7 +64,7 @@ class Instance:
         lines = self.host.check_output("journalctl --output=json --no-pager --unit=%s", self.unit)
         return [json.loads(line) for line in lines.splitlines()]
 
-    def was_told(self, words: str) -> bool:
+    def systemd_said(self, words: str) -> bool:
         """Whether systemd itself has said this of the unit, of any of its starts since the boot."""
         match = "_PID=1 --boot --output=cat --no-pager"
         said = self.host.check_output(f"journalctl UNIT=%s {match}", self.unit)
@@ -220,7 +220,9 @@ def test_a_stop_takes_no_longer_than_it_was_told(host: Host) -> None:
         assert stubborn.show("TimeoutStopUSec") == "3s"
         host.run("systemctl stop %s", stubborn.unit)
         assert stubborn.show("Result") == "timeout"
-        until(lambda: stubborn.was_told("State 'stop-sigterm' timed out. Killing."), "systemd says that it killed it")
+        until(
+            lambda: stubborn.systemd_said("State 'stop-sigterm' timed out. Killing."), "systemd says that it killed it"
+        )
 
 
 def test_a_start_takes_no_longer_than_it_was_told(host: Host, never: Future[CommandResult]) -> None:
@@ -228,7 +230,7 @@ def test_a_start_takes_no_longer_than_it_was_told(host: Host, never: Future[Comm
     instance = Instance(host, "other", "never")
     assert instance.show("TimeoutStartUSec") == "20s"
     assert never.result().failed
-    until(lambda: instance.was_told("start operation timed out. Killing."), "systemd says that it killed it")
+    until(lambda: instance.systemd_said("start operation timed out. Killing."), "systemd says that it killed it")
 
 
 def test_a_worker_that_runs_out_of_memory_takes_no_other_with_it(site: Instance) -> None:
