@@ -121,13 +121,32 @@ def test_of_checks_under_load_one_runs_at_a_time(tmp_path: Path, monkeypatch: py
 
 
 def test_a_check_whose_results_cannot_be_read_has_failed(tmp_path: Path) -> None:
-    """Pytest was killed as it wrote them, and what the check itself said is no proof."""
-    program = "import pathlib; pathlib.Path('logs/half/pytest-1.xml').write_text('<testsuite><testcase')"
-    lanes = running.Lanes([python("half", program, tmp_path), python("whole", "", tmp_path)], 1, lambda _: None)
+    """Pytest was killed as it wrote them. What else there is counts."""
+    program = """
+import pathlib
+pathlib.Path("logs/half/pytest-1.xml").write_text("<testsuite><testcase name='good' classname='it'/></testsuite>")
+pathlib.Path("logs/half/pytest-2.xml").write_text("<testsuite><testcase")
+"""
+    result = running.perform(python("half", program, tmp_path), lambda _: None)
+    (failure,) = result.failures
+    assert failure.name == "half: pytest-2.xml"
+    assert result.passed == 1
+
+
+def test_no_check_is_lost_whatever_comes_in_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the lane goes on."""
+
+    def perform(check: Check, _: Callable[[str], None]) -> results.Result:
+        if check.name == "bad":
+            raise RuntimeError("no such luck")
+        return results.Result()
+
+    monkeypatch.setattr(running, "perform", perform)
+    lanes = running.Lanes([Check(name, []) for name in ("bad", "good")], 1, lambda _: None)
     lanes.run()
-    (failure,) = lanes.results["half"].failures
-    assert failure.reason.startswith("ParseError: ")
-    assert lanes.results["whole"].failures == []
+    (failure,) = lanes.results["bad"].failures
+    assert failure.reason == "RuntimeError: no such luck"
+    assert lanes.results["good"].failures == []
 
 
 def test_scenarios_that_count_lost_requests_are_known() -> None:
@@ -238,6 +257,8 @@ FAST = LINTERS | {check.name for check in checks.fast_tests()}
         (["plugins/module_utils/edge_files.py"], {"nginx", "apache", "pair", "matrix"}),
         (["molecule/shared/edge_promises/test_promises.py"], {"nginx", "apache"}),
         (["molecule/systemd/files/serve"], {"systemd", "supervisor"}),
+        (["molecule/shared/one_application/again.yml"], {"app", "releases"}),
+        (["roles/app/README.md"], set()),
         (["tests/test_dev.py", "Makefile"], set()),
     ],
 )
@@ -252,18 +273,29 @@ def test_a_change_of_what_journeys_share_asks_them_all(monkeypatch: pytest.Monke
     journeys = {"default", "lifecycle", "matrix", "neighbours", "pair"}
     assert names(["playbooks/deploy.yml"], monkeypatch) >= journeys
     assert names(["roles/app/library/release_build.py"], monkeypatch) >= {*journeys, "app", "releases"}
+    # Which the app servers' scenarios have, too.
+    assert names(["roles/app/templates/slipway_wsgi.py.j2"], monkeypatch) >= {*journeys, "gunicorn", "mod_wsgi"}
 
 
 def test_prose_alone_asks_the_linters(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(["README.md", "docs/testing.md"], monkeypatch) == LINTERS
 
 
-FOR_ALL = ["molecule/shared/servers.py", "molecule/shared/reboot.yml", "tests/plugins/junit.py", "pyproject.toml"]
+FOR_ALL = [
+    "molecule/shared/servers.py",
+    "molecule/shared/probe.py",
+    "molecule/shared/reboot.yml",
+    "molecule/conftest.py",
+    "tests/plugins/junit.py",
+    "tools/suite/results.py",
+    "pyproject.toml",
+    "requirements.txt",
+]
 
 
 @pytest.mark.parametrize("file", FOR_ALL)
 def test_what_every_scenario_runs_with_asks_them_all(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert names([file], monkeypatch) >= set(checks.scenario_names())
+    assert names([file], monkeypatch) == {check.name for check in checks.chosen([])}
 
 
 def test_a_renamed_file_touches_what_it_was_and_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -496,10 +496,9 @@ def keep_bridge_address(name: str) -> None:
     Else it has that of one server's end, and another when that one goes. The others would go on sending to the old one for
     up to a minute, and their connections stand still for nearly two.
     """
-    how = Path(f"/sys/class/net/{N.bridge}/addr_assign_type").read_text().strip()
-    if how != "3":  # NET_ADDR_SET (Linux, uapi/linux/netdevice.h): it was given already
-        gateway = str(ipaddress.IPv4Network(str(stored_subnet()))[1])
-        run(["ip", "link", "set", "dev", N.bridge, "address", mac_of(gateway)])
+    wanted = mac_of(str(ipaddress.IPv4Network(str(stored_subnet()))[1]))
+    if Path(f"/sys/class/net/{N.bridge}/address").read_text().strip() != wanted:
+        run(["ip", "link", "set", "dev", N.bridge, "address", wanted])
         podman("exec", N.container(name), "ip", "neigh", "flush", "all")
 
 

@@ -14,14 +14,17 @@ from pathlib import Path
 
 from checks import ROOT, Check, fast_tests, linters, scenario_names, scenarios, server_tests
 
-PROSE = re.compile(r"\.md$|^docs/|^LICENSE$")
+# A role's README is made from its specs, which a fast test asks.
+PROSE = re.compile(r"^(?!roles/).*\.md$|^docs/|^LICENSE$")
 # Every scenario runs with these.
 FOR_ALL = re.compile(
-    r"^(ansible\.cfg|requirements\.txt|pyproject\.toml|\.config/|tests/plugins/|molecule/conftest\.py"
-    r"|molecule/shared/((servers|probe)\.py|[a-z]+\.yml)$)"
+    r"^(ansible\.cfg|requirements\.txt|pyproject\.toml|\.config/|tests/plugins/|tools/suite/results\.py"
+    r"|molecule/conftest\.py|molecule/shared/((servers|probe)\.py|[a-z]+\.yml)$)"
 )
 # Nothing but linters and fast tests has a say in these.
-FAST_ONLY = re.compile(r"^(tests|tools|inventories|\.ci)/|^(\.[\w-]+|Makefile|requirements\.(in|yml)|galaxy\.yml)$")
+FAST_ONLY = re.compile(
+    r"^(tests|tools|inventories|\.ci)/|^roles/\w+/README\.md$|^(\.[\w-]+|Makefile|requirements\.(in|yml)|galaxy\.yml)$"
+)
 # What the whole site is made of beside the roles.
 OF_JOURNEYS = re.compile(r"^(site\.yml|playbooks/|templates/|app/|roles/app/)")
 SHARED = ROOT / "molecule/shared"
@@ -78,11 +81,12 @@ class Scenario:
         self.journey = bool(re.search(r"\bsite\.yml|playbooks/|site_yml", own))
         self.shared: set[str] = set()
         self.roles = set(ROLE.findall(own))
-        text = own
+        self.text = text = own
         while found := {path for path in SHARED.iterdir() if path.name not in self.shared and is_named(path, text)}:
             self.shared |= {path.name for path in found}
             text = "\n".join(text_of(path) if path.is_dir() else path.read_text() for path in found)
             self.roles |= set(ROLE.findall(text))
+            self.text += text
 
     def touched_by(self, file: str) -> bool:
         """Whether a changed file has a say in what this scenario asks."""
@@ -94,6 +98,8 @@ class Scenario:
                 or f"/{inner}/files" in self.own
                 or (inner == "shared" and rest.split("/")[1] in self.shared)
             )
+        if file in self.text:
+            return True
         if OF_JOURNEYS.match(file):
             return self.journey or (top == "roles" and inner in self.roles)
         roles = {inner} if top == "roles" else roles_naming(Path(file).stem)
@@ -121,5 +127,5 @@ def checks_for(base: str = "main") -> list[Check]:
     left_out = [name for name in scenario_names() if name not in names]
     if left_out:
         print(f"Left out: {', '.join(left_out)}. `make test` asks them too.")
-    servers = server_tests() if any(re.match(r"molecule/shared/(servers\.py|tests/)", file) for file in far) else []
+    servers = server_tests() if everything or any(file.startswith("molecule/shared/tests/") for file in far) else []
     return [*linters(), *fast_tests(), *servers, *(check for check in scenarios() if check.scenario in names)]

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 from checks import BIN, ROOT, Check
 from results import COUNTED_STEPS, STEP, Case, Result, failed_tasks, last_lines_of_servers, tests_in, write_junit
@@ -140,7 +141,10 @@ def conclude(check: Check, result: Result, output: list[str], *, succeeded: bool
     if result.cases:
         write_junit(LOGS / check.name / "steps.xml", check.name, result.cases)
     for path in sorted((LOGS / check.name).glob("pytest-*.xml")):
-        result.cases += tests_in(path)
+        try:
+            result.cases += tests_in(path)
+        except ElementTree.ParseError as error:  # pytest was killed as it wrote it
+            result.cases.append(Case(f"{check.name}: {path.name}", passed=False, reason=str(error)))
     if not result.cases or (not succeeded and not result.failures):
         case = Case(check.name, result.seconds, succeeded, "" if succeeded else failed_tasks(output))
         result.cases.append(case)
@@ -181,6 +185,7 @@ class Lanes:
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 self.results[check.name] = Result(cases=[Case(check.name, passed=False, reason=reason)])
+                self._say(f"{check.name}: 0 passed, 1 failed ({reason})")
             finally:
                 with self._changed:
                     self._loaded = self._loaded and not check.under_load

@@ -94,9 +94,10 @@ home, pid, step, number, seconds = sys.argv[1:]
 deadline = time.monotonic() + float(seconds)
 lock = {}
 while time.monotonic() < deadline:
+    there = False
     with contextlib.suppress(FileNotFoundError, ValueError):
         lock = json.loads(pathlib.Path(home, "deploy.lock").read_text())
-    there = (lock.get("pid"), lock.get("step")) == (int(pid), step)
+        there = (lock.get("pid"), lock.get("step")) == (int(pid), step)
     for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*") if there else ():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             if os.readlink(fd) == home:
