@@ -70,7 +70,6 @@ def pytest_runtest_makereport(
             log = host.run(LAST_LINES.format(units=units)).stdout
         except RuntimeError as error:  # the server is not there to ask
             log = str(error)
-        name = host.backend.host
-        # "Captured log" is what pytest puts into the JUnit file, without the rest of the heading.
-        report.sections.append((f"Captured log lines of {name}", f"{name}:\n{tail(log, LINES_OF_A_LOG)}"))
+        # "Captured log" is what pytest puts into the JUnit file, without the rest of the heading. Each line names its server.
+        report.sections.append((f"Captured log lines of {host.backend.host}", tail(log, LINES_OF_A_LOG)))
     return report

@@ -59,7 +59,7 @@ def tests_in(path: Path) -> list[Case]:
         if problem is not None:
             case.passed = False
             case.reason = reason_of(problem.text or problem.get("message") or "")
-            case.log = tail(element.findtext("system-out") or "", 2 * (LINES_OF_A_LOG + 1))
+            case.log = tail(element.findtext("system-out") or "", 2 * LINES_OF_A_LOG)
     return list(cases.values())
 
 
