@@ -176,13 +176,13 @@ class Lanes:
         end_leftovers()
         while any(thread.is_alive() for thread in self._threads):  # one had taken a check, and begins it now
             end_leftovers()
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks: the lane sees that its check has ended
 
     def _drive(self) -> None:
         while (check := self._take()) is not None:
             try:
                 self.results[check.name] = perform(check, self._say)
-            except Exception as error:
+            except Exception as error:  # whatever it is: the check has failed, and the lane goes on
                 reason = f"{type(error).__name__}: {error}"
                 self.results[check.name] = Result(cases=[Case(check.name, passed=False, reason=reason)])
                 self._say(f"{check.name}: 0 passed, 1 failed ({reason})")

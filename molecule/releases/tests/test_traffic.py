@@ -83,7 +83,7 @@ path, unit = sys.argv[1:]
 connection = socket.socket(socket.AF_UNIX); connection.connect(path); connection.sendall(b"GET / HTTP/1.1\\r\\n")
 show = ["systemctl", "show", "--property=NRestarts", "--value", unit]
 while not subprocess.check_output(show, text=True).strip().strip("0"):
-    time.sleep(0.1)  # between two looks; the connection stays open until the restart
+    time.sleep(0.1)  # between two looks at systemd; what ends the wait is the restart, or `timeout`, which fails the test
 """
 
 
@@ -189,7 +189,8 @@ def break_health(deploys: Deploys) -> dict:
 
 def break_health_path(deploys: Deploys) -> dict:
     """It starts, and does not answer in time."""
-    deploys.write(GOOD.replace("return", "import time; time.sleep(60); return"))  # longer than it is given
+    # The fault itself: an answer takes 60 s, and the release is given 3.
+    deploys.write(GOOD.replace("return", "import time; time.sleep(60); return"))  # the fault, no wait of the test
     return {"app_health_timeout_seconds": 3}
 
 
