@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -190,3 +192,133 @@ def test_a_password_in_the_address_is_not_kept_on_the_server() -> None:
     assert lock.without_password("https://git.test/@me/book.git") == "https://git.test/@me/book.git"
     assert lock.without_password("git@git.test:me/book.git") == "git@git.test:me/book.git"
     assert lock.without_password("v1.2") == "v1.2"
+
+
+# --- A source that attacks whoever packs it
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> tuple[Path, Path]:
+    """Return a program that leaves a mark when it is run, and the mark."""
+    program, mark = tmp_path / "trap.sh", tmp_path / "mark"
+    program.write_text(f"#!/bin/sh\ntouch {mark}\ncat\n")
+    program.chmod(0o755)
+    return program, mark
+
+
+def set_trap(repository: Path, program: Path) -> None:
+    """Have git run a program wherever a repository's own configuration, attributes and hooks can."""
+    for name in ("core.fsmonitor", "filter.trap.clean", "filter.trap.smudge", "filter.trap.process", "core.sshCommand"):
+        git(repository, "config", name, str(program))
+    (repository / ".gitattributes").write_text("* filter=trap\n")
+    for hook in ("post-checkout", "reference-transaction", "post-index-change", "fsmonitor-watchman", "pre-auto-gc"):
+        (repository / ".git/hooks" / hook).symlink_to(program)
+
+
+@pytest.mark.parametrize("way", ["{}", "file://{}", "{}@main"])
+def test_nothing_that_a_repository_names_is_run(
+    plugin: ModuleType, repository: Path, trap: tuple[Path, Path], way: str
+) -> None:
+    program, mark = trap
+    set_trap(repository, program)
+    git(repository, "-c", "core.fsmonitor=false", "status")  # git would run them
+    assert mark.exists()
+    mark.unlink()
+    source, _, ref = way.format(repository).partition("@")
+    assert "main.py" in names(plugin.pack(source, ref).archive)
+    assert not mark.exists()
+
+
+def test_what_a_repository_lacks_is_not_fetched(
+    plugin: ModuleType, repository: Path, trap: tuple[Path, Path]
+) -> None:
+    """As a partial clone would, with a program of its own configuration's choice."""
+    program, mark = trap
+    git(repository, "config", "remote.origin.url", "git@nowhere.test:x.git")
+    git(repository, "config", "remote.origin.promisor", "true")
+    git(repository, "config", "core.sshCommand", str(program))
+    git(repository, "config", "extensions.partialClone", "origin")
+    tree = git(repository, "rev-parse", "HEAD^{tree}")
+    (repository / ".git/objects" / tree[:2] / tree[2:]).unlink()
+    plugin.pack(str(repository))
+    assert not mark.exists()
+
+
+def test_a_folder_of_somebody_else_s_is_refused(
+    plugin: ModuleType, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    with pytest.raises(plugin.SourceError, match="git config --global --add safe.directory"):
+        plugin.pack(str(repository))
+    with pytest.raises(plugin.SourceError, match="dubious ownership"):
+        plugin.pack(f"file://{repository}")
+
+
+@pytest.mark.parametrize("ref", ["--upload-pack=/x.sh", "-x", "+main", "main:refs/heads/x", "a b", "v*", "ma^in"])
+def test_a_ref_can_be_no_option(plugin: ModuleType, repository: Path, ref: str) -> None:
+    for source in (str(repository), f"file://{repository}"):
+        with pytest.raises(plugin.SourceError, match="app_source_ref: .* cannot name a branch"):
+            plugin.pack(source, ref)
+
+
+def tree_of(repository: Path, *entries: tuple[str, str, str]) -> str:
+    """Return a tree that git itself would not make: mode, name and object of each entry, as they are given."""
+    raw = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(sha) for mode, name, sha in entries)
+    made = subprocess.run(
+        ["git", "hash-object", "-t", "tree", "-w", "--literally", "--stdin"],
+        cwd=repository,
+        input=raw,
+        check=True,
+        capture_output=True,
+        text=False,
+    )
+    return made.stdout.decode().strip()
+
+
+def object_of(repository: Path, text: str) -> str:
+    (repository / "object").write_text(text)
+    return git(repository, "hash-object", "-w", "object")
+
+
+def test_a_tree_with_a_link_and_a_folder_of_one_name_is_refused(plugin: ModuleType, repository: Path) -> None:
+    inner = tree_of(repository, ("100644", "pwn", object_of(repository, "* * * * * root id\n")))
+    tree = tree_of(repository, ("120000", "x", object_of(repository, "/etc/cron.d")), ("40000", "x", inner))
+    commit = git(repository, "commit-tree", tree, "-m", "trap")
+    git(repository, "branch", "trap", commit)
+    with pytest.raises(plugin.SourceError, match="git cannot fetch 'trap'.*duplicateEntries"):
+        plugin.pack(f"file://{repository}", "trap")
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["x -> /etc/cron.d", "x/pwn"], "'x/pwn' lies below 'x', which is a link"),
+        (["x", "x/pwn"], "'x/pwn' lies below 'x', which is a file"),
+        (["x", "x"], "'x' is there twice"),
+        (["../pwn"], "'../pwn' does not lie below"),
+        (["/etc/cron.d/pwn"], "'/etc/cron.d/pwn' does not lie below"),
+        (["a/.GIT/config"], "is git's own"),
+    ],
+)
+def test_what_would_be_laid_out_elsewhere_is_refused(plugin: ModuleType, paths: list[str], message: str) -> None:
+    def files() -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+        for path in paths:
+            name, _, link = path.partition(" -> ")
+            yield plugin.entry(name, 0, link=link), b""
+
+    with pytest.raises(plugin.SourceError, match=re.escape(message)):
+        list(plugin.checked(files()))
+
+
+def test_a_tracked_file_below_what_has_become_a_link_is_refused(
+    plugin: ModuleType, repository: Path, tmp_path: Path
+) -> None:
+    """What lies there is none of the application's."""
+    (repository / "static/style.css").unlink()
+    (repository / "static").rmdir()
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private/style.css").write_text("secret")
+    (repository / "static").symlink_to(tmp_path / "private")
+    with pytest.raises(plugin.SourceError, match="'static/style.css' lies below 'static', which is a link"):
+        plugin.pack(str(repository))

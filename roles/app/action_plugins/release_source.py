@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import itertools
 import os
 import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Generator
-from pathlib import Path
+from collections.abc import Generator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleActionFail
@@ -23,6 +24,19 @@ from ansible.plugins.action import ActionBase
 
 # scheme://… and the scp form user@host:path (git-fetch(1), GIT URLS).
 GIT_URL = re.compile(r"^((https?|ssh|git|file)://|[\w.-]+@[\w.-]+:)")
+# What may be fetched by its name: no option, no refspec, no pattern (git-check-ref-format(1)).
+REF = re.compile(r"(?![-+])[^\s:*?\[\\^~]+")
+# What a repository's own configuration could have git run (githooks(5), git-config(1)). What is fetched is checked; what
+# old programs wrote into many a history is let be.
+SAFE = (
+    "core.fsmonitor=false",
+    f"core.hooksPath={os.devnull}",
+    "fetch.fsckObjects=true",
+    "fetch.fsck.badTimezone=ignore",
+    "fetch.fsck.missingSpaceBeforeDate=ignore",
+    "fetch.fsck.zeroPaddedFilemode=ignore",
+)
+TRANSPORTS = "file:git:http:https:ssh"
 # What may stand before the host: https://user:token@host/…
 PASSWORD = re.compile(r"(://)[^/\s'\"]*@")
 
@@ -35,12 +49,16 @@ class SourceError(Exception):
     """The source cannot be had: the message names the variable, the cause and the fix."""
 
 
-def git(*arguments: str, cwd: Path | None = None) -> bytes:
-    """Run git without ever asking for a password; return its output, raise SourceError with its last words."""
+def git(*arguments: str, cwd: Path | None = None, transports: str = "", settings: Sequence[str] = ()) -> bytes:
+    """Run git without ever asking for a password; return its output, raise SourceError with its last words.
+
+    transports: those it may use; none by default, as a repository can have git fetch what it lacks. settings: more
+    configuration, each `name=value`. A folder that belongs to somebody else git itself refuses (safe.directory).
+    """
     result = subprocess.run(
-        ["git", "-c", "safe.directory=*", *arguments],
+        ["git", *(word for setting in (*SAFE, *settings) for word in ("-c", setting)), *arguments],
         cwd=cwd,
-        env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+        env={**os.environ, "GIT_ALLOW_PROTOCOL": transports, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
@@ -60,15 +78,42 @@ def entry(name: str, mode: int, size: int = 0, link: str = "") -> tarfile.TarInf
     return info
 
 
+def own_filters(folder: Path) -> list[str]:
+    """Return settings that switch off the filters which a repository's own configuration has (gitattributes(5))."""
+    scope = ["config", "--null", "--name-only", "--show-scope", "--get-regexp", r"^filter\."]
+    try:
+        words = git(*scope, cwd=folder).decode().split("\0")
+    except SourceError:  # it has none, and nobody else
+        return []
+    names = {name for where, name in itertools.pairwise(words[:-1]) if where in ("local", "worktree")}
+    if odd := [name for name in names if "=" in name]:
+        raise SourceError(f"app_source: its .git/config has a filter that cannot be switched off: {odd[0]}. Take it out.")
+    return [f"{name}={'false' if name.endswith('.required') else ''}" for name in sorted(names)]
+
+
+def is_repository(folder: Path) -> bool:
+    """Whether a folder is part of a git repository's work tree. Raises SourceError where git does not trust its owner."""
+    try:
+        git("rev-parse", "--is-inside-work-tree", cwd=folder)
+    except SourceError as error:
+        if "dubious ownership" in str(error):
+            raise SourceError(
+                f"app_source: git does not read {folder}, which belongs to somebody else. Own it, or trust it: "
+                f"git config --global --add safe.directory {folder}"
+            ) from None
+        return False
+    return True
+
+
 def folder_entries(folder: Path) -> Entries:
     """Yield what git would take from a folder: everything but what .gitignore names. It need not be a repository."""
     commit = ""
-    try:
-        git("rev-parse", "--is-inside-work-tree", cwd=folder)
+    if is_repository(folder):
         with contextlib.suppress(SourceError):  # no commit yet
-            commit = git("describe", "--always", "--dirty", "--exclude=*", cwd=folder).decode().strip()
+            describe = ["describe", "--always", "--dirty", "--exclude=*"]
+            commit = git(*describe, cwd=folder, settings=own_filters(folder)).decode().strip()
         listing = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=folder)
-    except SourceError:
+    else:
         with tempfile.TemporaryDirectory() as empty:
             git("init", "--quiet", "--bare", empty)
             where = [f"--git-dir={empty}", f"--work-tree={folder}"]
@@ -90,24 +135,19 @@ def folder_entries(folder: Path) -> Entries:
 
 def git_entries(url: str, ref: str, subfolder: str) -> Entries:
     """Yield the files of one commit of a repository, fetched as shallow as the server allows."""
+    fetch = ["fetch", "--quiet"]
     with tempfile.TemporaryDirectory() as temporary:
         clone = Path(temporary)
         git("init", "--quiet", "--bare", temporary)
         try:
-            git("fetch", "--quiet", "--depth=1", url, ref or "HEAD", cwd=clone)
+            git(*fetch, "--depth=1", "--end-of-options", url, ref or "HEAD", cwd=clone, transports=TRANSPORTS)
             commit = git("rev-parse", "FETCH_HEAD^{commit}", cwd=clone)
         except SourceError as error:
             if not re.fullmatch(r"[0-9a-f]{4,40}", ref):
                 raise
             # A server may refuse to hand out a bare commit, and does not know abbreviated ones.
-            git(
-                "fetch",
-                "--quiet",
-                url,
-                "+refs/heads/*:refs/heads/*",
-                "+refs/tags/*:refs/tags/*",
-                cwd=clone,
-            )
+            everything = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+            git(*fetch, "--end-of-options", url, *everything, cwd=clone, transports=TRANSPORTS)
             try:
                 commit = git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", cwd=clone)
             except SourceError:
@@ -130,9 +170,33 @@ def git_entries(url: str, ref: str, subfolder: str) -> Entries:
     return commit.decode()[:12]
 
 
+def checked(files: Entries) -> Entries:
+    """Yield the same files. Raises SourceError for one that would be laid out elsewhere than its path says."""
+    kinds: dict[str, bool] = {}  # whether it is a link, by path
+    while True:
+        try:
+            info, content = next(files)
+        except StopIteration as end:
+            return str(end.value)
+        path = PurePosixPath(info.name)
+        wrong = ""
+        if path.is_absolute() or ".." in path.parts or ".git" in (part.lower() for part in path.parts):
+            wrong = "does not lie below the application's folder, or is git's own"
+        elif info.name in kinds:
+            wrong = "is there twice"
+        elif link := next((str(above) for above in path.parents if str(above) in kinds), ""):
+            wrong = f"lies below {link!r}, which is {'a link' if kinds[link] else 'a file'}"
+        if wrong:
+            raise SourceError(f"app_source: {info.name!r} {wrong}. Take it out of the source.")
+        kinds[info.name] = info.issym()
+        yield info, content
+
+
 def entries(source: str, ref: str, subfolder: str) -> Entries:
     """Yield the application's files from a folder, or from git where the source is a URL or a ref is asked for."""
     local = Path(source).expanduser()
+    if ref and not REF.fullmatch(ref):
+        raise SourceError(f"app_source_ref: {ref!r} cannot name a branch, a tag or a commit. Name one, such as main or v1.2.")
     if GIT_URL.match(source) or ref:
         if local.is_dir():  # git does not run where the play does
             source = str(local.resolve())
@@ -170,7 +234,7 @@ def pack(source: str, ref: str = "", subfolder: str = "") -> Packed:
         gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as archive,
     ):
-        files = entries(source, ref, subfolder)
+        files = checked(entries(source, ref, subfolder))
         try:
             while True:
                 info, content = next(files)
