@@ -229,9 +229,7 @@ def test_nothing_that_a_repository_names_is_run(
     assert not mark.exists()
 
 
-def test_what_a_repository_lacks_is_not_fetched(
-    plugin: ModuleType, repository: Path, trap: tuple[Path, Path]
-) -> None:
+def test_what_a_repository_lacks_is_not_fetched(plugin: ModuleType, repository: Path, trap: tuple[Path, Path]) -> None:
     """As a partial clone would, with a program of its own configuration's choice."""
     program, mark = trap
     git(repository, "config", "remote.origin.url", "git@nowhere.test:x.git")
@@ -249,7 +247,7 @@ def test_a_folder_of_somebody_else_s_is_refused(
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    with pytest.raises(plugin.SourceError, match="git config --global --add safe.directory"):
+    with pytest.raises(plugin.SourceError, match=r"git config --global --add safe.directory"):
         plugin.pack(str(repository))
     with pytest.raises(plugin.SourceError, match="dubious ownership"):
         plugin.pack(f"file://{repository}")
@@ -258,7 +256,7 @@ def test_a_folder_of_somebody_else_s_is_refused(
 @pytest.mark.parametrize("ref", ["--upload-pack=/x.sh", "-x", "+main", "main:refs/heads/x", "a b", "v*", "ma^in"])
 def test_a_ref_can_be_no_option(plugin: ModuleType, repository: Path, ref: str) -> None:
     for source in (str(repository), f"file://{repository}"):
-        with pytest.raises(plugin.SourceError, match="app_source_ref: .* cannot name a branch"):
+        with pytest.raises(plugin.SourceError, match=r"app_source_ref: .* cannot name a branch"):
             plugin.pack(source, ref)
 
 
@@ -286,7 +284,7 @@ def test_a_tree_with_a_link_and_a_folder_of_one_name_is_refused(plugin: ModuleTy
     tree = tree_of(repository, ("120000", "x", object_of(repository, "/etc/cron.d")), ("40000", "x", inner))
     commit = git(repository, "commit-tree", tree, "-m", "trap")
     git(repository, "branch", "trap", commit)
-    with pytest.raises(plugin.SourceError, match="git cannot fetch 'trap'.*duplicateEntries"):
+    with pytest.raises(plugin.SourceError, match=r"git cannot fetch .trap.*duplicateEntries"):
         plugin.pack(f"file://{repository}", "trap")
 
 
@@ -320,5 +318,5 @@ def test_a_tracked_file_below_what_has_become_a_link_is_refused(
     (tmp_path / "private").mkdir()
     (tmp_path / "private/style.css").write_text("secret")
     (repository / "static").symlink_to(tmp_path / "private")
-    with pytest.raises(plugin.SourceError, match="'static/style.css' lies below 'static', which is a link"):
+    with pytest.raises(plugin.SourceError, match=r"'static/style.css' lies below 'static', which is a link"):
         plugin.pack(str(repository))

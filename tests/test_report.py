@@ -156,3 +156,10 @@ def test_an_age_is_written_as_a_person_reads_it(report: ModuleType, seconds: int
 def test_logs_are_shown_below_their_titles_as_they_are(report: ModuleType) -> None:
     logs = [{"title": "web1, application", "lines": ['{"a": "b\\n"}  ', "  indented"]}, {"title": "db1", "lines": []}]
     assert report.log_text(logs) == ('==> web1, application <==\n{"a": "b\\n"}\n  indented\n\n==> db1 <==\n(nothing)')
+
+
+def test_what_a_terminal_would_obey_is_spelled_out() -> None:
+    """Logs hold what visitors and applications sent: escape sequences, carriage returns, marks that turn text around."""
+    show = load("playbooks/action_plugins/show.py")
+    shown = show.visible("a\x1b]0;title\x07b\rc\x9b31m\u202ed\ttab ✓\nnext")
+    assert shown == "a\\x1b]0;title\\x07b\\rc\\x9b31m\\u202ed\ttab ✓\nnext"

@@ -1,4 +1,4 @@
-"""Show text to whoever runs the playbook, as it is: nothing escaped, indented or cut."""
+"""Show text to whoever runs the playbook, as it is: nothing indented or cut."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters spelled out: logs hold what visitors sent, and a terminal obeys it."""
+    return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text)
 
 
 class ActionModule(ActionBase):
@@ -17,5 +22,5 @@ class ActionModule(ActionBase):
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Show the text."""
         super().run(tmp, task_vars)
-        Display().display(str(self._task.args["text"]).strip("\n"))
+        Display().display(visible(str(self._task.args["text"])).strip("\n"))
         return {"changed": False}

@@ -222,16 +222,47 @@ def test_compression_can_be_switched_off(edge: Edge) -> None:
 
 
 def test_the_application_sees_who_asks_and_for_what(edge: Edge) -> None:
-    """The host with the client's port, the scheme, and one client address: that of the connection."""
+    """The host, the scheme, and one client address: that of the connection."""
     with contextlib.closing(edge.connect()) as connection:
-        headers = edge.ask("/echo?a=b%20c", "one.test:8123", connection=connection).json["headers"]
+        headers = edge.ask("/echo?a=b%20c", "one.test", connection=connection).json["headers"]
         assert connection.sock is not None
         mine = connection.sock.getsockname()[0]
-    assert headers["host"] == headers["x-forwarded-host"] == ["one.test:8123"]
+    assert headers["host"] == headers["x-forwarded-host"] == ["one.test"]
     assert headers["x-forwarded-for"] == headers["x-real-ip"] == [mine]
     assert headers["x-forwarded-proto"] == ["http"]
     assert headers["x-forwarded-port"] == ["80"]
     assert edge.ask("/echo?a=b%20c").json["path"] == "/echo?a=b%20c"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("one.test:1337", "one.test"),
+        ("one.test:80", "one.test:80"),
+        ("two.test:8080", "two.test:8080"),  # it is listened on
+        ("two.test:8123", "two.test:8123"),  # it is forwarded here (public_ports)
+        ("two.test:81230", "two.test"),
+        ("two.test:", "two.test"),
+    ],
+)
+def test_the_application_is_told_no_port_that_visitors_do_not_reach_it_at(edge: Edge, asked: str, told: str) -> None:
+    """It would lead them there, with the URLs that it makes of it."""
+    headers = edge.ask("/echo", asked).json["headers"]
+    assert headers["host"] == headers["x-forwarded-host"] == [told]
+
+
+# Names by which proxies say who is logged in, or which URL was asked for.
+NO_CLIENT_MAY_SAY = (
+    "Remote-User X-Remote-User X-Forwarded-User X-Auth-Request-User X-Original-URL X-Rewrite-URL X-Scheme X-Script-Name"
+)
+
+
+def test_a_client_cannot_say_who_is_logged_in_or_which_url_is_meant(edge: Edge) -> None:
+    names = NO_CLIENT_MAY_SAY.split()
+    lies = dict.fromkeys([*names, *(name.replace("-", "_") for name in names)], "lie")
+    told = edge.ask("/echo", headers={**lies, "X-Own": "kept"}).json["headers"]
+    assert told["x-own"] == ["kept"]
+    assert [name for name, values in told.items() if "lie" in values] == []
 
 
 def test_a_client_cannot_pass_itself_off_as_another(edge: Edge) -> None:

@@ -87,7 +87,9 @@ def own_filters(folder: Path) -> list[str]:
         return []
     names = {name for where, name in itertools.pairwise(words[:-1]) if where in ("local", "worktree")}
     if odd := [name for name in names if "=" in name]:
-        raise SourceError(f"app_source: its .git/config has a filter that cannot be switched off: {odd[0]}. Take it out.")
+        raise SourceError(
+            f"app_source: its .git/config has a filter that cannot be switched off: {odd[0]}. Take it out."
+        )
     return [f"{name}={'false' if name.endswith('.required') else ''}" for name in sorted(names)]
 
 
@@ -196,7 +198,9 @@ def entries(source: str, ref: str, subfolder: str) -> Entries:
     """Yield the application's files from a folder, or from git where the source is a URL or a ref is asked for."""
     local = Path(source).expanduser()
     if ref and not REF.fullmatch(ref):
-        raise SourceError(f"app_source_ref: {ref!r} cannot name a branch, a tag or a commit. Name one, such as main or v1.2.")
+        raise SourceError(
+            f"app_source_ref: {ref!r} cannot name a branch, a tag or a commit. Name one, such as main or v1.2."
+        )
     if GIT_URL.match(source) or ref:
         if local.is_dir():  # git does not run where the play does
             source = str(local.resolve())

@@ -160,5 +160,6 @@ def run_as(user: str, argv: list[str], cwd: Path, environment: dict[str, str], s
 
 
 def last_lines(text: str, count: int = 40) -> str:
-    """Return the end of a long output, where the reason stands."""
-    return "\n".join(text.strip().splitlines()[-count:])
+    """Return the end of a long output, where the reason stands, with what a terminal would obey spelled out."""
+    end = "\n".join(text.strip().splitlines()[-count:])
+    return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in end)
