@@ -134,6 +134,52 @@ def test_a_mistake_in_another_file_is_told_and_not_loaded(
     assert sql("SHOW max_wal_senders") == "10"
 
 
+def test_too_few_connections_for_the_roles_of_all_environments_are_refused(
+    play: Play, started: Callable[[], str], sql: Sql
+) -> None:
+    """This one alone would have enough; the other has 20. The server goes on as before."""
+    before = started()
+    try:
+        played = play(postgresql_max_connections=27)
+        assert played.failed
+        assert (
+            "24 connections (postgresql_max_connections, less those that superusers keep) do not suffice"
+            in played.output
+        )
+        assert "with a connection_limit are 20 of them, and the other 2 roles need 5 each" in played.output
+    finally:
+        assert not play().failed
+    assert started() == before
+    assert sql("SHOW max_connections") == "100"
+
+
+def test_an_application_cannot_have_its_code_run_by_the_superuser(
+    server: Host, application: Callable[..., Any], play: Play, sql: Sql
+) -> None:
+    """The role connects to its database, where the application puts an operator of its own before PostgreSQL's."""
+    trapped = "/var/lib/postgresql/trapped"
+    answer = application(
+        "guestbook",
+        "guestbook",
+        "CREATE SCHEMA trap;"
+        "CREATE FUNCTION trap.equal(name, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF current_setting('is_superuser') = 'on' THEN COPY (SELECT 1) TO '{trapped}'; END IF;"
+        " RETURN $1::text OPERATOR(pg_catalog.=) $2::text; END $$;"
+        "CREATE OPERATOR trap.= (FUNCTION = trap.equal, LEFTARG = name, RIGHTARG = text);"
+        "ALTER DATABASE guestbook SET search_path = trap, pg_catalog, public; SELECT 'set'",
+    )
+    assert answer.stdout.splitlines()[-1:] == ["set"], answer.stderr
+    try:
+        assert not play().failed
+        assert not server.file(trapped).exists
+        sql("SELECT FROM pg_namespace WHERE nspname = 'public'::text", "guestbook")
+        assert server.file(trapped).exists  # so would any superuser who does not take care
+    finally:
+        sql("ALTER DATABASE guestbook RESET search_path")
+        sql("DROP SCHEMA trap CASCADE", "guestbook")
+        server.check_output(f"rm --force {trapped}")
+
+
 def test_arguments_that_cannot_work_are_refused_together(play: Play, files: Callable[[], str], sql: Sql) -> None:
     """Each with its cause and its variable, before anything is changed."""
     before = files(), sql("SELECT count(*) FROM pg_roles, pg_database")
@@ -143,6 +189,7 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, files: Call
             {"name": "pg_x"},
             {"name": "c", "password_generated": False},
             {"name": "c", "password_generated": True},
+            {"name": "g", "connection_limit": -1},
         ],
         postgresql_databases=[
             {"name": "all", "owner": "c"},
@@ -152,6 +199,7 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, files: Call
         postgresql_clients=[{"database": "e", "role": "f", "address": "10.0.0.1/24"}],
         postgresql_listen_addresses=["10.0.0.1 10.0.0.2"],
         postgresql_settings={"work mem": "1MB"},
+        postgresql_max_connections=12,
     )
     assert played.failed
     for mistake in (
@@ -165,8 +213,18 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, files: Call
         'A client of a database that is not one of the databases: "e".',
         'A client whose role has no password: "f".',
         'No name of a setting: "work mem".',
+        'A role with a negative connection limit: "g".',
+        "Too few connections for the roles, less those that superusers keep: 9.",
     ):
         assert mistake in played.output
-    for variable in ("roles", "databases", "clients", "listen_addresses", "settings"):
+    for variable in (
+        "roles",
+        "databases",
+        "clients",
+        "listen_addresses",
+        "settings",
+        "max_connections",
+        "connection_limit",
+    ):
         assert f"postgresql_{variable}" in played.output
     assert (files(), sql("SELECT count(*) FROM pg_roles, pg_database")) == before

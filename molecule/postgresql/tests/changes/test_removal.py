@@ -18,6 +18,8 @@ Sql = Callable[..., str]
 KEPT = "/var/backups/slipway"
 BLOG = "SELECT (SELECT count(*) FROM pg_database WHERE datname = 'blog') + (SELECT count(*) FROM pg_roles WHERE rolname = 'blog')"
 
+LIMITS = "SELECT rolname, rolconnlimit FROM pg_roles WHERE rolcanlogin AND NOT rolsuper ORDER BY rolname"
+
 
 @pytest.fixture
 def blog(server: Host, play: Play, sql: Sql) -> Iterator[None]:
@@ -33,12 +35,14 @@ def blog(server: Host, play: Play, sql: Sql) -> Iterator[None]:
 def test_a_database_goes_with_its_role_rules_and_password_and_a_dump_of_it_stays(
     server: Host, sql: Sql, play: Play, connect: Connect, started: Callable[[], str]
 ) -> None:
-    """Nobody else's connection is cut, and a second run finds nothing to do."""
+    """Nobody else's connection is cut, those that stay share its part, and a second run finds nothing to do."""
     before = started()
+    assert sql(LIMITS).splitlines() == ["blog|32", "guestbook|32", "shop|32"]
     assert play("--check", playbook="remove.yml").changes(server.backend.host) > 0
     assert sql(BLOG) == "2"
     assert not play(playbook="remove.yml").failed
     assert sql(BLOG) == "0"
+    assert sql(LIMITS).splitlines() == ["guestbook|48", "shop|48"]
     assert server.run("grep -w blog /etc/postgresql/*/main/pg_hba.conf").stdout == ""
     assert not server.file("/etc/slipway/postgresql/blog.password").exists
     assert "no pg_hba.conf entry" in connect("blog", "blog", password="wrong").stderr

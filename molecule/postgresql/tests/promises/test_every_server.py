@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable
 
 import pytest
@@ -36,12 +38,44 @@ def test_an_application_does_as_it_likes_in_its_own_database(application: Applic
     assert answer.stdout.splitlines()[-1:] == ["done"], answer.stderr
 
 
-@pytest.mark.parametrize(("user", "database"), [("guestbook", "shop"), ("shop", "guestbook"), ("guestbook", "blog")])
-def test_an_application_is_refused_on_another_ones_database(application: Application, user: str, database: str) -> None:
-    """Already when it connects; of the other environment's as well."""
+@pytest.mark.parametrize(
+    ("user", "database"),
+    [
+        ("guestbook", "shop"),
+        ("shop", "guestbook"),
+        ("guestbook", "blog"),
+        ("guestbook", "postgres"),
+        ("blog", "template1"),
+    ],
+)
+def test_an_application_is_refused_on_another_database(application: Application, user: str, database: str) -> None:
+    """Already when it connects; on the other environment's as well, and on the server's own."""
     answer = application(user, database, "SELECT 1")
     assert answer.failed
-    assert f'permission denied for database "{database}"' in answer.stderr
+    assert f'pg_hba.conf rejects connection for host "[local]", user "{user}", database "{database}"' in answer.stderr
+
+
+def test_an_application_is_refused_on_a_database_made_by_hand(application: Application, sql: Sql) -> None:
+    """PostgreSQL lets every role connect to a new one; a role made by hand comes in (the unix user games is Debian's)."""
+    sql("CREATE DATABASE made_by_hand")
+    try:
+        sql("CREATE ROLE games LOGIN")
+        answer = application("guestbook", "made_by_hand", "SELECT 1")
+        assert answer.failed
+        assert "pg_hba.conf rejects connection" in answer.stderr
+        assert application("games", "made_by_hand", "SELECT current_user").stdout.strip() == "games"
+    finally:
+        sql("DROP DATABASE made_by_hand")
+        sql("DROP ROLE games")
+
+
+@pytest.mark.after_reboot
+def test_no_database_is_open_to_every_role(sql: Sql) -> None:
+    """Neither to connect to nor for temporary tables, were a rule in pg_hba.conf to let somebody in."""
+    entitled = (
+        "FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0 AND datallowconn"
+    )
+    assert sql(f"SELECT datname, privilege_type {entitled}") == ""
 
 
 def test_a_unix_user_cannot_act_as_another_role(application: Application) -> None:
@@ -61,13 +95,21 @@ def test_a_unix_user_cannot_act_as_another_role(application: Application) -> Non
         "SET ROLE shop",
         "ALTER SYSTEM SET work_mem = '1GB'",
         "COPY (SELECT 1) TO PROGRAM 'true'",
+        "COPY (SELECT 1) TO '/tmp/file'",
+        "SELECT pg_read_file('/etc/hostname')",
+        "SELECT lo_import('/etc/hostname')",
+        "CREATE EXTENSION dblink",
+        "CREATE FUNCTION run(text) RETURNS int AS 'libc.so.6', 'system' LANGUAGE c",
+        "ALTER ROLE guestbook CONNECTION LIMIT -1",
+        "COMMENT ON ROLE guestbook IS 'mine'",
+        "SET temp_file_limit = -1",
     ],
 )
 def test_an_application_has_no_power_beyond_its_database(application: Application, statement: str) -> None:
     """It is a plain role."""
     answer = application("guestbook", "guestbook", statement)
     assert answer.failed
-    assert "permission denied" in answer.stderr or "must be superuser" in answer.stderr
+    assert "permission denied" in answer.stderr or "must " in answer.stderr
 
 
 def test_a_guest_let_into_a_database_still_sees_nothing_of_it(application: Application, sql: Sql) -> None:
@@ -75,7 +117,7 @@ def test_a_guest_let_into_a_database_still_sees_nothing_of_it(application: Appli
     application("guestbook", "guestbook", "CREATE TABLE entry (id int); GRANT SELECT ON entry TO PUBLIC")
     sql("GRANT CONNECT ON DATABASE guestbook TO shop")
     try:
-        answer = application("shop", "guestbook", "SELECT * FROM public.entry")
+        answer = application("postgres", "guestbook", "SET ROLE shop; SELECT * FROM public.entry")
         assert answer.failed
         assert "permission denied for schema public" in answer.stderr
     finally:
@@ -87,6 +129,49 @@ def test_a_database_holds_any_text(application: Application) -> None:
     """Where no locale was installed, Debian's default would be bytes without an encoding."""
     answer = application("guestbook", "guestbook", "SHOW server_encoding; SELECT length('žluť 😀'), upper('ž')")
     assert answer.stdout.splitlines() == ["UTF8", "6|Ž"], answer.stderr
+
+
+# --- Connections
+
+HOLD = """
+import psycopg2, sys
+held = []
+try:
+    while len(held) < 200:
+        held.append(psycopg2.connect("dbname=guestbook"))
+except psycopg2.OperationalError as error:
+    print(len(held), str(error).strip(), flush=True)
+sys.stdin.read()
+"""
+ATTACK = """
+import json, subprocess, sys
+holder = subprocess.Popen(
+    ["sudo", "--user=guestbook", "/usr/bin/python3", "-c", sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+)
+number, _, error = holder.stdout.readline().partition(" ")
+others = {}
+for user, database in [("shop", "shop"), ("blog", "blog"), ("postgres", "postgres")]:
+    command = ["sudo", f"--user={user}", "psql", "--no-psqlrc", "-Atc", "SELECT current_user", database]
+    others[user] = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+holder.communicate("")
+print(json.dumps({"number": int(number), "error": error.strip(), "others": others}))
+"""
+
+
+def test_an_application_cannot_take_the_others_connections(server: Host, sql: Sql) -> None:
+    """It opens as many as it can, and PostgreSQL says why it gets no more."""
+    limit = int(sql("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'guestbook'"))
+    done = json.loads(server.check_output(f"cd / && /usr/bin/python3 -c {shlex.quote(ATTACK)} {shlex.quote(HOLD)}"))
+    assert done["number"] == limit
+    assert 'too many connections for role "guestbook"' in done["error"]
+    assert done["others"] == {"shop": "shop", "blog": "blog", "postgres": "postgres"}
+
+
+def test_roles_share_the_connections_equally(server: Host, sql: Sql) -> None:
+    """Of the 100 PostgreSQL keeps 3 for superusers; a role may have a limit of its own."""
+    expected = {"postgresql-trixie": ["32", "32", "32"], "postgresql-bookworm": ["20", "38", "38"]}
+    limits = sql("SELECT rolconnlimit FROM pg_roles WHERE rolcanlogin AND NOT rolsuper ORDER BY rolname").splitlines()
+    assert limits == expected[server.backend.host]
 
 
 # --- Settings
@@ -108,6 +193,11 @@ def test_memory_settings_fit_the_host(server: Host, sql: Sql) -> None:
         f" WHERE name IN ({', '.join(repr(name) for name in expected)})"
     )
     assert {name: int(value) for name, value in (line.split("|") for line in in_force.splitlines())} == expected
+
+
+def test_what_one_session_writes_for_sorting_is_bounded(application: Application) -> None:
+    """The application has the limit too, and cannot change it (see above)."""
+    assert application("guestbook", "guestbook", "SHOW temp_file_limit").stdout.strip() == "2GB"
 
 
 def test_parallel_workers_fit_the_cores(server: Host, sql: Sql) -> None:
