@@ -29,7 +29,14 @@ FAST_ONLY = re.compile(
 OF_JOURNEYS = re.compile(r"^(site\.yml|playbooks/|templates/|app/|roles/app/)")
 SHARED = ROOT / "molecule/shared"
 # The shortest journey that has a role. `matrix` has all others: those that an environment has to choose.
-SHORTEST_JOURNEY = {"common": "pair", "gunicorn": "pair", "nginx": "pair", "systemd": "pair", "postgresql": "default"}
+SHORTEST_JOURNEY = {
+    "common": "pair",
+    "connection_limit": "pair",
+    "gunicorn": "pair",
+    "nginx": "pair",
+    "systemd": "pair",
+    "postgresql": "default",
+}
 
 
 def git(*arguments: str) -> list[str]:

@@ -1,0 +1,66 @@
+"""A client that holds thousands of connections keeps nobody else out, asked of nginx and Apache alike."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from testinfra.host import Host
+
+import connections
+from edge import Edge
+from probe import DEADLINE_SECONDS, until
+
+LIMIT = 100
+HALF_OPEN = "GET / HTTP/1.1\r\nHost: one.test\r\nX-Half: "
+SLOW = "GET /static/slow.css HTTP/1.1\r\nHost: one.test\r\n\r\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def client(host: Host) -> Iterator[None]:
+    """A client in a network of its own, and a file that no buffer takes whole."""
+    slow = "/srv/one/current/public/static/slow.css"
+    connections.install(host)
+    host.check_output(f"truncate --size=32M {slow}")
+    yield
+    host.check_output(f"rm {slow}")
+
+
+@pytest.mark.one_debian
+def test_who_holds_thousands_of_connections_keeps_nobody_else_out(edge: Edge, host: Host) -> None:
+    """10,000 requests of which the header is half there, and 1,000 answers that are not read."""
+    with connections.hold(host, [(10_000, HALF_OPEN), (1_000, SLOW)]) as counts:
+        seconds = []
+        for number in range(200):
+            begin = time.monotonic()
+            answer = edge.ask("/static/both.css" if number % 2 else "/echo")
+            seconds.append(time.monotonic() - begin)
+            assert answer.status == 200
+        assert sorted(seconds)[197] < 1, "of 100 visitors 99 have their answer within a second"
+        assert counts == {"opened": LIMIT, "refused": 11_000 - LIMIT, "waited": 0}
+        until(lambda: not connections.held(host), "the server has taken back what the client holds")
+
+
+@pytest.mark.one_debian
+def test_an_exempt_address_may_hold_more(host: Host) -> None:
+    """Such as an office's."""
+    with connections.hold(host, [(3 * LIMIT, "")], source=connections.EXEMPT) as counts:
+        assert counts == {"opened": 3 * LIMIT, "refused": 0, "waited": 0}
+
+
+@pytest.mark.one_debian
+def test_an_upload_may_be_slow_but_not_stop(edge: Edge) -> None:
+    """It may take longer than the timeout of its body, 5 seconds here, as long as some of it comes."""
+    pieces = 7
+    head = f"POST /echo HTTP/1.1\r\nHost: one.test\r\nConnection: close\r\nContent-Length: {pieces * 1000}\r\n\r\n"
+    with socket.create_connection((edge.address, 80), timeout=DEADLINE_SECONDS) as upload:
+        upload.sendall(head.encode())
+        for _ in range(pieces):
+            time.sleep(1)
+            upload.sendall(bytes(1000))
+        assert upload.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+    with contextlib.suppress(ConnectionResetError):
+        assert edge.send(head + "x")[:13] in (b"", b"HTTP/1.1 408 ")
