@@ -76,13 +76,6 @@ def test_a_twin_among_other_encodings_is_found(edge: Edge) -> None:
     assert answer.headers["Vary"] == "Accept-Encoding"
 
 
-def test_a_gzip_file_that_is_asked_for_itself_is_a_gzip_file(edge: Edge) -> None:
-    """A download, not a page that is to be unpacked on the way."""
-    answer = edge.ask("/static/twin.css.gz", headers=GZIP)
-    assert "Content-Encoding" not in answer.headers
-    assert "gzip" in answer.headers["Content-Type"]
-
-
 # --- What the application is told
 
 
@@ -256,9 +249,13 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
         "apache_site_name": "default",
         "apache_server_names": ["https://one.test/", ".one.test"],
         "apache_listen": ["80 https"],
+        "apache_public_ports": [0],
+        "apache_unset_request_headers": ["X-User;"],
         "apache_upstream_socket": "/run/" + "x" * 104,
         "apache_static_url": "static",
         "apache_static_roots": ["public/"],
+        "apache_static_kinds": ["css", ".js"],
+        "apache_static_forbidden_suffixes": [""],
         "apache_limit_request_body": "16 parsecs",
         "apache_request_buffer_size": "much",
         "apache_max_request_workers": 100,

@@ -59,8 +59,8 @@ def test_without_a_socket_it_says_what_is_missing(host: Host) -> None:
 
 
 def test_the_application_cannot_change_how_it_is_served(host: Host) -> None:
-    files = host.check_output("cd /srv/plain && find requirements.txt bin -type f").split()
-    assert {"requirements.txt", "bin/serve"} < set(files)
+    files = host.check_output("cd /srv/plain && find requirements.txt hashes.txt bin -type f").split()
+    assert {"requirements.txt", "hashes.txt", "bin/serve"} < set(files)
     for name in files:
         assert host.run("runuser --user site -- test -r /srv/plain/%s", name).succeeded
         assert host.run("runuser --user site -- test -w /srv/plain/%s", name).failed

@@ -8,7 +8,11 @@ from __future__ import annotations
 import contextlib
 import gzip
 import http.client
+import itertools
 import json
+import posixpath
+import re
+import urllib.parse
 
 import pytest
 from testinfra.host import Host
@@ -122,15 +126,89 @@ def test_static_files_may_be_kept_for_an_hour_and_versioned_ones_for_ever(edge: 
         "page.html~",
         "folder.py/.secret",
         "server.key",
+        "data.sqlite3-wal",
+        "cert.p12",
+        "backup.tar.gz",
+        "id_rsa",
+        "#settings.py#",
+        "settings.py.txt",
+        "#page.html",
+        "~page.html",
+        ".page.css",
+        "twin.css.gz",  # the twin has no address of its own
     ],
 )
 def test_files_that_are_no_assets_are_never_sent(edge: Edge, host: Host, name: str) -> None:
     """They are there, and readable for the edge: only the role's rule keeps them."""
     assert host.file(f"/srv/one/current/public/static/{name}").is_file
-    for spelling in (name, f"./{name}", f"/{name}", name.replace(".", "%2e")):
+    quoted = urllib.parse.quote(name)
+    for spelling in (quoted, f"./{quoted}", f"/{quoted}", quoted.replace(".", "%2e"), f"{quoted}/"):
         path = f"/static/{spelling}"
         answer = edge.ask(path)
         assert (answer.status, b"secret" in answer.body) == (404, False), path
+
+
+@pytest.mark.parametrize("path", ["folder.py/3f2a9c.Bundle.CSS", "page.json", "./both.css", "fonts/../both.css"])
+def test_assets_are_sent_whatever_their_folder_is_called(edge: Edge, path: str) -> None:
+    answer = edge.ask(f"/static/{path}")
+    assert (answer.status, "instance" in answer.body.decode()) == (200, False)
+
+
+def files_of_flask(target: str) -> set[str]:
+    """Return the paths below the static folder that a Flask application's own static route would open.
+
+    The servers of an application differ in what they leave for it to judge: all decode a path, gunicorn ends it at a #,
+    uWSGI does not, and mod_wsgi's Apache takes out dots and slashes first.
+    """
+    path = re.sub("^http://[^/]*", "", target).partition("?")[0]
+    found = set()
+    for raw in path, path.partition("#")[0]:
+        decoded = urllib.parse.unquote(raw, "latin-1")
+        for seen in decoded, posixpath.normpath(decoded):
+            head, static, name = ("/" + seen.lstrip("/")).partition("/static/")
+            below = posixpath.normpath(name.lstrip("/"))
+            if static and not head and "\0" not in below and not below.startswith(".."):
+                found.add(below)
+    return found
+
+
+# Spellings of what stands before a name, of names that may not be published, and of what stands after one.
+STARTS = (
+    "/static/ //static/ /static// /./static/ /x/../static/ /%73tatic/ /static%2F /static%2f%2F /%2Fstatic/ /%2Fstatic%2F "
+    "/x%2F..%2Fstatic/ /x%2f%2e%2e/static/ /.%2Fstatic/ /static/./ /static/%2E/ /static/a/../ /static/a%2F../ "
+    "/static%2Fa/../ /static%2fa/%2E%2e/ /static/none.css/../ /static/none.css%2F..%2F /static/none.css#/../ "
+    "/static/none.css?/../ /static/%00/../ /static\\ /static/a//../ http://one.test/static/ http://one.test//static/ "
+    "http://one.test:80/static%2F HTTP://one.test/x/../static/ /static/%252e/ /static;a/ /static/;/../"
+)
+NAMES = "settings.py settings%2Epy %73ettings.p%79 SETTINGS.PY .env %2Egit/config folder.py/.secret"
+ENDS = (
+    " / // /. /./ /.. %2F %2f%2F %2F. ? ?v=2 # #.css ?.css %00 %00.css ;a ;.css %3B.css %20 %09 %0A . %2E ~ /none.css/.. "
+    "/none.css%2F.. /none.css/../ /%2e /.%2F #/none.css %23.css %3F.css %5C \\ /%5C.."
+)
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_the_application_is_not_asked_for_what_may_not_be_published(edge: Edge, version: str) -> None:
+    """In no spelling that its own static route would understand."""
+    names = NAMES.split(" ")
+    targets = ["".join(parts) for parts in itertools.product(STARTS.split(" "), names, ENDS.split(" "))]
+    refused = {urllib.parse.unquote(name) for name in names}
+    dangerous = [target for target in targets if files_of_flask(target) & refused]
+    assert len(dangerous) > len(targets) / 4
+    leaks = []
+    for target in dangerous:
+        answer = edge.send(f"GET {target} HTTP/{version}\r\nHost: one.test\r\nConnection: close\r\n\r\n")
+        if not re.match(rb"HTTP/1\.1 40[04] ", answer) or b"instance" in answer or b"secret" in answer:
+            leaks.append((target, answer[:20]))
+    assert leaks == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/settings.py", "/x/static/settings.py", "/a%2Fb/settings.py", "/static", "/staticx/a.py"],
+)
+def test_names_elsewhere_are_the_application_s(edge: Edge, path: str) -> None:
+    assert edge.ask(path).json["path"] == path
 
 
 def test_hidden_files_are_not_asked_of_the_application_either(edge: Edge) -> None:
@@ -241,8 +319,9 @@ def test_the_application_sees_who_asks_and_for_what(edge: Edge) -> None:
         ("one.test:80", "one.test:80"),
         ("two.test:8080", "two.test:8080"),  # it is listened on
         ("two.test:8123", "two.test:8123"),  # it is forwarded here (public_ports)
-        ("two.test:81230", "two.test"),
-        ("two.test:", "two.test"),
+        ("two.test:18123", "two.test"),
+        ("two.test:812", "two.test"),
+        ("any.two.test:080", "any.two.test"),
     ],
 )
 def test_the_application_is_told_no_port_that_visitors_do_not_reach_it_at(edge: Edge, asked: str, told: str) -> None:
@@ -251,18 +330,46 @@ def test_the_application_is_told_no_port_that_visitors_do_not_reach_it_at(edge: 
     assert headers["host"] == headers["x-forwarded-host"] == [told]
 
 
-# Names by which proxies say who is logged in, or which URL was asked for.
+@pytest.mark.parametrize(
+    "asked", ["two.test:", "two.test:81230", "two.test:80a", "two.test:80:1337", "a@two.test:1337"]
+)
+def test_what_is_no_port_does_not_reach_the_application(edge: Edge, asked: str) -> None:
+    """Such a request is refused, or what stands there is left out."""
+    answer = edge.send(f"GET /echo HTTP/1.1\r\nHost: {asked}\r\nConnection: close\r\n\r\n")
+    assert b'"instance"' not in answer or b'"host": ["two.test"]' in answer
+
+
+def test_a_port_in_the_request_line_is_no_other_than_one_in_the_header(edge: Edge) -> None:
+    for version in "1.1", "1.0":
+        answer = edge.send(
+            f"GET http://one.test:1337/echo HTTP/{version}\r\nHost: one.test\r\nConnection: close\r\n\r\n"
+        )
+        assert b'"instance"' in answer
+        assert b"1337" not in answer
+
+
+# Names by which proxies say who is logged in, from where, or which URL was asked for.
 NO_CLIENT_MAY_SAY = (
-    "Remote-User X-Remote-User X-Forwarded-User X-Auth-Request-User X-Original-URL X-Rewrite-URL X-Scheme X-Script-Name"
+    "Remote-User X-Remote-User X-Forwarded-User X-Auth-Request-User X-Original-URL X-Rewrite-URL X-Scheme X-Script-Name "
+    "X-Client-IP X-Forwarded-Client-Cert"
 )
 
 
 def test_a_client_cannot_say_who_is_logged_in_or_which_url_is_meant(edge: Edge) -> None:
-    names = NO_CLIENT_MAY_SAY.split()
-    lies = dict.fromkeys([*names, *(name.replace("-", "_") for name in names)], "lie")
+    lies = dict.fromkeys(NO_CLIENT_MAY_SAY.split(), "lie")
     told = edge.ask("/echo", headers={**lies, "X-Own": "kept"}).json["headers"]
     assert told["x-own"] == ["kept"]
     assert [name for name, values in told.items() if "lie" in values] == []
+
+
+@pytest.mark.parametrize("site", ["one.test", "page.test"])
+def test_no_name_with_an_underscore_gets_through(edge: Edge, site: str) -> None:
+    """To WSGI it is one with a hyphen, and gunicorn takes from SCRIPT_NAME and PATH_INFO which path was asked for."""
+    names = ["SCRIPT_NAME", "PATH_INFO", "X_Own", "x-own_name", "_", "Transfer_Encoding"]
+    names += NO_CLIENT_MAY_SAY.replace("-", "_").split()
+    told = edge.ask("/echo", site, headers={**dict.fromkeys(names, "lie"), "X-Own": "kept"}).json["headers"]
+    assert told["x-own"] == ["kept"]
+    assert [name for name, values in told.items() if "_" in name or "lie" in values] == []
 
 
 def test_a_client_cannot_pass_itself_off_as_another(edge: Edge) -> None:
@@ -410,6 +517,11 @@ def test_a_page_that_the_application_does_not_know_is_the_index_too(edge: Edge, 
 def test_a_program_gets_the_application_s_404(edge: Edge, method: str, accept: str) -> None:
     answer = edge.ask("/status/404", "page.test", method=method, headers={"Accept": accept})
     assert (answer.status, answer.body) == (404, b"The application's own page for 404")
+
+
+def test_what_may_not_be_published_is_no_page_either(edge: Edge) -> None:
+    for path in "/static/settings.py", "/static/settings.py/", "/static/folder/", "/.env":
+        assert edge.ask(path, "page.test", headers=BROWSER).status == 404
 
 
 @pytest.mark.parametrize("status", [200, 403, 500, 503])

@@ -14,9 +14,11 @@ for release in 1 2; do
   echo '/* compressed ahead of time */' | gzip -9 > twin.css.gz
   mkdir -p .git folder.py
   for name in .env .git/config settings.py settings.pyc SETTINGS.PY app.ini app.env data.sqlite data.db dump.sql dump.sql.gz \
-    page.html.bak .page.html.swp page.html.swp page.html~ folder.py/.secret server.key; do
+    page.html.bak .page.html.swp page.html.swp page.html~ folder.py/.secret server.key \
+    data.sqlite3-wal cert.p12 backup.tar.gz id_rsa '#settings.py#' settings.py.txt '#page.html' '~page.html' .page.css; do
     echo secret > "$name"
   done
+  echo tiny > folder.py/3f2a9c.Bundle.CSS
   echo secret > ../.env
 done
 ln -sfn releases/1 /srv/one/previous

@@ -1,0 +1,35 @@
+"""Which URLs name a static file that may be published; the edges' side of roles/app/module_utils/publishing.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+def static_name_pattern(url: str, kinds: Iterable[str], forbidden: Iterable[str]) -> str:
+    """Return a regular expression (PCRE and Python) that a decoded path matches where it names what may be published.
+
+    url: the static URL, with a slash at both ends. kinds: suffixes without a dot, one of which a name has to end with; ""
+    is a name without any. forbidden: suffixes that a name may have nowhere. Neither has characters that mean anything to a
+    regular expression. To be matched without regard to case.
+
+    It has neither a double quote nor a brace, nor a backslash before another: it can stand in quotes in the
+    configuration of nginx and Apache. What an edge leaves as %2F is a slash to the application, so no name has it.
+    """
+    never = "(?!)"
+    suffixes = sorted({*kinds} - {*forbidden, ""})
+    ends = rf"(?:\.(?!(?:{'|'.join(forbidden) or never})\.)[^./]*)*\.(?:{'|'.join(suffixes) or never})"
+    return (
+        r"^(?!.*(?:[\x00-\x1f\x7f\x5c]|%2f|~$))"
+        rf"{re.escape(url)}(?:[^./][^/]*/)*"
+        rf"[^.#~/][^./]*{f'(?:{ends})?' if '' in kinds else ends}$"
+    )
+
+
+class FilterModule:
+    """The filters."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return them by name."""
+        return {"static_name_pattern": static_name_pattern}
