@@ -139,6 +139,21 @@ $(APP_VENV)/.ready: $(VENV)/.ready app/requirements.txt app/requirements-dev.txt
 	uv pip install --quiet --compile-bytecode --python $(APP_VENV)/bin/python -r app/requirements-dev.txt
 	touch $@
 
+# What the roles install on a server is at the version that their defaults say; what it needs, and Flask, is the newest.
+# Python 3.10 is the oldest that all of it runs on. A file has the hashes of all platforms.
+.PHONY: hashes
+hashes: tools ## Pin what the roles install on a server again, with hashes
+	@pin() {
+	  echo "$$2" | uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.10 --no-annotate \
+	    --no-emit-package colorama --custom-compile-command 'make hashes' --output-file "roles/$$1" -
+	}
+	version() { awk -v name="$$1_version:" '$$1 == name {print $$2}' roles/*/defaults/main.yml; }
+	pin app/files/flask.txt flask
+	pin app/files/uv.txt "uv==$$(version app_uv)"
+	pin granian/files/hashes.txt "granian==$$(version granian)"
+	pin gunicorn/files/hashes.txt "gunicorn==$$(version gunicorn)"
+	pin uwsgi/files/hashes.txt "pyuwsgi==$$(version uwsgi)"
+
 # Only when asked for: a fresh clone's files have any order of age.
 ifneq ($(filter requirements.txt,$(MAKECMDGOALS)),)
 .PHONY: requirements.txt
