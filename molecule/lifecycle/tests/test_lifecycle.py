@@ -216,20 +216,23 @@ def units(release: str) -> set[str]:
 
 
 def listed(host: Host, command: str) -> set[str]:
-    """Return the units of the application that systemd lists."""
-    lines = host.check_output(f"systemctl {command} --plain --no-legend --no-pager 'guestbook*'").splitlines()
+    """Return the units of the application's releases that systemd lists."""
+    lines = host.check_output(f"systemctl {command} --plain --no-legend --no-pager 'guestbook*@*'").splitlines()
     return {line.split()[0] for line in lines}
 
 
 def assert_settled(host: Host, release: str) -> None:
     """One release has the traffic, runs, and will after a reboot; of no other there is anything but its folder."""
     assert active(host) == release
-    assert host.check_output("readlink /run/guestbook/app.sock") == f"{release}.sock"
-    assert set(host.check_output("ls /run/guestbook").split()) == {"app.sock", f"{release}.sock"}
+    assert host.check_output("readlink /run/guestbook/app.sock") == f"instances/{release}.sock"
+    assert set(host.check_output("ls /run/guestbook/instances").split()) == {f"{release}.sock"}
     assert listed(host, "list-units") == units(release)
     assert listed(host, "list-unit-files") == units(release) | {f"guestbook-nightly@{release}.service"}
     assert listed(host, "list-unit-files --state=enabled") == units(release)
-    assert f"app.sock - - - - {release}.sock" in host.file("/etc/tmpfiles.d/slipway-guestbook.conf").content_string
+    assert (
+        f"app.sock - - - - instances/{release}.sock"
+        in host.file("/etc/tmpfiles.d/slipway-guestbook.conf").content_string
+    )
     assert holder(host) == {}
     assert release in SITE.ask("/").body.decode()
 
@@ -301,7 +304,7 @@ print(last)
 def test_a_new_version_takes_over_and_the_old_one_is_drained_first(host: Host, source: Source) -> None:
     old, edition = active(host), source.new_edition()
     with ThreadPoolExecutor() as watchers:
-        what = [f"guestbook@{old}.service", f"/run/guestbook/{old}.sock"]
+        what = [f"guestbook@{old}.service", f"/run/guestbook/instances/{old}.sock"]
         last = watchers.submit(host.check_output, "timeout 300 python3 -c %s %s %s", LAST_CONNECTIONS, *what)
         code, output = deploy(source)
     assert code == 0, output

@@ -96,7 +96,7 @@ def assert_nothing_else_runs(host: Host, way: tuple[str, str, str]) -> None:
         active_now = host.run("systemctl is-active %s", service).stdout.strip()
         enabled = host.run("systemctl is-enabled %s", service).stdout.strip().replace("not-found", "disabled")
         assert (active_now, enabled) == expected, name
-    units = host.run("systemctl list-units --plain --no-legend --state=active 'guestbook*'").stdout.split("\n")
+    units = host.run("systemctl list-units --plain --no-legend --state=active 'guestbook*@*'").stdout.split("\n")
     names = {line.split()[0] for line in units if line}
     release = active(host)
     if manager == "systemd":

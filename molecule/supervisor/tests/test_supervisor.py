@@ -28,7 +28,7 @@ class Instance:
 
     def __init__(self, host: Host, application: str, release: str) -> None:
         self.host, self.group = host, f"{application}-{release}"
-        self.socket = f"/run/{application}/{release}.sock"
+        self.socket = f"/run/{application}/instances/{release}.sock"
         self.program = f"/srv/{application}/releases/{release}/bin/instance"
 
     def ask(self, url: str = "/") -> Answer:
@@ -120,7 +120,7 @@ def test_its_log_has_a_file_for_each_program(site: Instance, host: Host) -> None
 
 @pytest.mark.after_reboot
 def test_cron_has_the_timers_of_the_active_release(site: Instance, host: Host) -> None:
-    line = "* * * * * site /srv/site/releases/blue/bin/program tick"
+    line = "* * * * * site /usr/bin/setpriv --no-new-privs /srv/site/releases/blue/bin/program tick"
     assert line in host.file("/etc/cron.d/site-blue").content_string
 
 

@@ -34,7 +34,7 @@ class Instance:
 
     def __init__(self, host: Host, application: str, release: str) -> None:
         self.host, self.unit = host, f"{application}@{release}.service"
-        self.socket = f"/run/{application}/{release}.sock"
+        self.socket = f"/run/{application}/instances/{release}.sock"
         self.program = f"/srv/{application}/releases/{release}/bin/instance"
 
     def ask(self, url: str = "/") -> Answer:
@@ -244,14 +244,16 @@ OPEN = "os.close(os.open({!r}, os.{} | os.O_CREAT, 0o600))"
 
 
 @pytest.mark.after_reboot
-@pytest.mark.parametrize("folder", ["/srv/site/shared", "/run/site", "/tmp", "/var/tmp", "/dev/shm"])
+@pytest.mark.parametrize("folder", ["/srv/site/shared", "/run/site/instances", "/tmp", "/var/tmp", "/dev/shm"])
 def test_it_can_write_where_it_has_to(site: Instance, folder: str) -> None:
     path = f"{folder}/written"
     assert site.attempt(OPEN.format(path, "O_WRONLY")) == {"value": None}
     assert site.attempt(f"os.unlink({path!r})") == {"value": None}
 
 
-@pytest.mark.parametrize("folder", ["/srv/site/notes", "/srv/site/releases/blue", "/etc", "/var/lib", "/opt", "/"])
+@pytest.mark.parametrize(
+    "folder", ["/srv/site/notes", "/srv/site/releases/blue", "/etc", "/var/lib", "/opt", "/", "/run", "/run/lock"]
+)
 def test_it_cannot_write_anywhere_else(site: Instance, host: Host, folder: str) -> None:
     """Also where the modes of files would allow it: for the first of these they do."""
     assert site.attempt(OPEN.format(f"{folder}/written", "O_WRONLY"))["error"] in {"OSError", "PermissionError"}
@@ -306,7 +308,24 @@ def test_systemd_finds_it_little_exposed(site: Instance, host: Host) -> None:
     judgement = host.check_output("systemd-analyze security --no-pager %s", site.unit)
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", judgement)
     assert found is not None, judgement
-    assert float(found[1]) <= 2.0, judgement
+    assert float(found[1]) <= 1.3, judgement
+
+
+def test_what_its_programs_may_use_is_bounded(site: Instance, host: Host) -> None:
+    """That the kernel enforces it depends on the host's control groups; that systemd was told so can be seen anywhere."""
+    limits = host.check_output("systemctl show --property=MemoryHigh,MemoryMax,TasksMax site.slice")
+    found = {name: int(value) for name, value in (line.split("=") for line in limits.splitlines())}
+    memory = int(host.check_output("awk '/MemTotal/ {print $2}' /proc/meminfo")) * 1024
+    assert found["MemoryHigh"] < found["MemoryMax"] < memory
+    assert found["TasksMax"] == 2048
+    assert site.show("Slice") == "site.slice"
+    assert site.attempt("os.statvfs('/dev/shm').f_blocks * 4096")["value"] < memory * 0.11
+    assert site.attempt("os.listdir('/dev/shm')")["value"] != host.check_output("touch /dev/shm/x; ls /dev/shm").split()
+
+
+def test_it_cannot_ask_the_cloud_about_its_server(site: Instance) -> None:
+    """As above, what systemd was told: a filter on the control group enforces it."""
+    assert "169.254.0.0/16" in site.show("IPAddressDeny")
 
 
 def test_systemd_of_this_debian_knows_every_directive(site: Instance, other: Instance, host: Host) -> None:

@@ -1,8 +1,17 @@
-"""Which instance has the traffic of an application on this host, and which others still run."""
+"""Which instance has the traffic of an application on this host, and which others still run.
+
+/run/<app>/app.sock -> instances/<id>.sock    root's; what the edge connects to
+/run/<app>/instances/<id>.sock                the application's; one for each instance
+"""
 
 from __future__ import annotations
 
+import contextlib
+import grp
 import http.client
+import os
+import pwd
+import re
 import socket
 import subprocess
 import time
@@ -48,7 +57,8 @@ def connections(path: Path) -> int:
     """
     lines = Path("/proc/net/unix").read_text().splitlines()[1:]
     rows = [line.split(maxsplit=7) for line in lines]
-    return sum(1 for row in rows if len(row) == 8 and row[5] in ("02", "03") and row[7].endswith(str(path)))
+    this = re.compile(rf"(/proc/[0-9]+/root)?{re.escape(str(path))}")  # and no name that a neighbour made up around it
+    return sum(1 for row in rows if len(row) == 8 and row[5] in ("02", "03") and this.fullmatch(row[7]))
 
 
 class Traffic:
@@ -63,8 +73,9 @@ class Traffic:
         self.name, self.user, self.group = name, user, group
 
     def socket(self, release_id: str) -> Path:
-        """Return the socket of an instance."""
-        return self.run / f"{release_id}.sock"
+        """Return the socket of an instance; one that an earlier version of this kit started has it a folder higher."""
+        before = self.run / f"{release_id}.sock"
+        return before if before.is_socket() else self.run / "instances" / before.name
 
     @property
     def answering(self) -> str:
@@ -79,18 +90,64 @@ class Traffic:
 
     def others(self, *wanted: str) -> list[Release]:
         """Return the releases that run here beside those that should."""
-        sockets = {path.stem for path in self.run.glob("*.sock") if not path.is_symlink()}
-        noted = {release.id for release in releases(self.home) if release.record.get("running")}
-        return [Release(self.home, name) for name in sorted((sockets | noted) - set(wanted))]
+        # Of releases that there are: the application can put what it likes beside its socket.
+        known = [release for release in releases(self.home) if release.id not in wanted]
+        return [one for one in known if one.record.get("running") or self.socket(one.id).is_socket()]
 
     def make_run_folder(self, active: str) -> None:
         """Make the sockets' folder now and at each boot, with app.sock leading to the active instance (tmpfiles.d(5))."""
-        lines = [f"d {self.run} 0750 {self.user} {self.group} -"]
+        self.mount_instances()
+        to = self.socket(active).relative_to(self.run)
+        # The folder was the application's before there was one for the instances; one that runs since then starts in it.
+        lines = [
+            f"d {self.run} 0755 root root -" if to.parent.name else f"d {self.run} 0750 {self.user} {self.group} -"
+        ]
         if active:
-            lines.append(f"L+ {self.run}/app.sock - - - - {active}.sock")
+            lines.append(f"L+ {self.run}/app.sock - - - - {to}")
         path = Path("/etc/tmpfiles.d") / f"slipway-{self.name}.conf"
         replace(path, "# Made by Slipway (release_activate) at each activation.\n" + "\n".join(lines) + "\n")
         subprocess.run(["systemd-tmpfiles", "--create", path], check=True, capture_output=True)
+
+    @property
+    def mount_unit(self) -> Path:
+        """The unit that mounts the instances' folder, named as systemd.mount(5) wants it."""
+        return Path("/etc/systemd/system") / f"{str(self.run).strip('/').replace('/', '-')}-instances.mount"
+
+    def mount_instances(self) -> None:
+        """Mount a file system for what instances put beside their sockets, now and at each boot.
+
+        It is small: a full /run stops systemd, and with it every other site. On it no symlink is followed: one in a
+        socket's place would lead the edge into a neighbour's.
+        """
+        uid, gid = pwd.getpwnam(self.user).pw_uid, grp.getgrnam(self.group).gr_gid
+        options = f"size=4m,nr_inodes=1k,mode=0750,uid={uid},gid={gid},nosuid,nodev,noexec,nosymfollow"
+        unit = f"""\
+# Made by Slipway (release_start).
+[Mount]
+What=tmpfs
+Where={self.run}/instances
+Type=tmpfs
+Options={options}
+
+[Install]
+WantedBy=local-fs.target
+"""
+        if not self.mount_unit.exists() or self.mount_unit.read_text() != unit:
+            replace(self.mount_unit, unit)
+            subprocess.run(["systemctl", "daemon-reload"], check=True, capture_output=True)
+        if not os.path.ismount(self.run / "instances"):
+            subprocess.run(
+                ["systemctl", "enable", "--quiet", "--now", self.mount_unit.name], check=True, capture_output=True
+            )
+
+    def unmount_instances(self) -> None:
+        """Take the file system and its unit away."""
+        if self.mount_unit.exists():
+            subprocess.run(
+                ["systemctl", "disable", "--quiet", "--now", self.mount_unit.name], check=False, capture_output=True
+            )
+            self.mount_unit.unlink()
+            subprocess.run(["systemctl", "daemon-reload"], check=False, capture_output=True)
 
     def give(self, release: Release) -> str:
         """Move the traffic to a release's instance; return the id of the release that had it."""
@@ -99,7 +156,7 @@ class Traffic:
             link(f"releases/{old}", self.home / "previous")
         # First the static files, then the pages that name them.
         link(f"releases/{release.id}", self.home / "current")
-        link(self.socket(release.id).name, self.run / "app.sock")
+        link(f"instances/{release.id}.sock", self.run / "app.sock")
         self.make_run_folder(release.id)
         return old if old != release.id else ""
 
@@ -119,4 +176,5 @@ class Traffic:
         if (release.path / "bin/instance").exists():
             release.instance("stop")
             release.note(running=False)
-        self.socket(release.id).unlink(missing_ok=True)  # one that was killed leaves it behind
+        with contextlib.suppress(OSError):  # what the application put in its place is its own
+            self.socket(release.id).unlink()  # one that was killed leaves it behind
