@@ -45,7 +45,45 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "app_workers, app_timers: Mail! cannot name a program",
     ),
     ({"app_before_build": ["/nowhere/hook.yml"]}, "there is no file /nowhere/hook.yml on the control machine"),
+    ({"app_static_kinds": ["css", ".JS", ""]}, "app_static_kinds, app_static_forbidden_suffixes: .JS are no suffixes"),
     ({"app_deploy_serial": 0}, "app_deploy_serial: 0 hosts at a time are too few"),
+    ({"connection_limit_per_address": 0}, "connection_limit_per_address: 0 must be a number of connections from 1"),
+    ({"connection_limit_ports": []}, "connection_limit_ports: [] must name at least one port"),
+    ({"connection_limit_ports": [443, 65536]}, "connection_limit_ports: [443, 65536] must name"),
+    (
+        {"connection_limit_exempt": ["203.0.113.5", "office.example.org", "10.0.0.0/33", "fe80::1%eth0"]},
+        "connection_limit_exempt: office.example.org, 10.0.0.0/33, fe80::1%eth0 is not an IP address or network",
+    ),
+    ({"connection_limit_name": "one two"}, 'connection_limit_name: "one two" cannot name a table'),
+    ({"app_default_requirements": "none.txt"}, "app_default_requirements: there is no file none.txt on the control"),
+    (
+        {"app_uv_version": "0.13.0"},
+        "app_uv_hashes: uv.txt has no hashes of uv 0.13.0 (app_uv_version). Make a file that",
+    ),
+    ({"app_uv_hashes": "/nowhere/uv.txt"}, "app_uv_hashes: /nowhere/uv.txt has no hashes of uv"),
+    ({"gunicorn_version": "26.0.0"}, "gunicorn_hashes: hashes.txt has no hashes of gunicorn 26.0.0 (gunicorn_version)"),
+    ({"gunicorn_version": "27.0"}, "gunicorn_hashes: hashes.txt has no hashes of gunicorn 27.0 "),
+    (
+        {"gunicorn_version": "26.0.0", "gunicorn_hashes": "{{ unhashed }}"},
+        "gunicorn.txt has no hashes of gunicorn 26.0.0",
+    ),
+    (
+        {"app_server": "uwsgi", "uwsgi_version": "2.0.29"},
+        "uwsgi_hashes: hashes.txt has no hashes of pyuwsgi 2.0.29 (uwsgi_",
+    ),
+    (
+        {"app_server": "granian", "granian_version": "2.8.6"},
+        "granian_hashes: hashes.txt has no hashes of granian 2.8.6 ",
+    ),
+]
+# And what can work.
+GOOD_CASES: list[dict[str, Any]] = [
+    {},
+    {"app_server": "uwsgi"},
+    {"app_server": "granian"},
+    {"gunicorn_version": "26.0.0", "gunicorn_hashes": ""},
+    {"gunicorn_version": "26.0.0", "gunicorn_hashes": "{{ hashed }}"},
+    {"app_uv_version": "0.13.0", "app_uv_hashes": "", "app_default_requirements": ""},
 ]
 
 
@@ -54,11 +92,27 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return what is said of each case, by its number."""
     folder = tmp_path_factory.mktemp("preflight")
     hosts = {str(number): {**GOOD, **variables} for number, (variables, _) in enumerate(CASES)}
-    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "app_domains": ["site.test"]}
+    hosts |= {f"good-{number}": {**GOOD, **variables} for number, variables in enumerate(GOOD_CASES)}
+    (folder / "unhashed-gunicorn.txt").write_text("gunicorn==26.0.0\n")
+    (folder / "gunicorn.txt").write_text(f"gunicorn==26.0.0 \\\n    --hash=sha256:{64 * '0'}\n")
+    here = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "app_domains": ["site.test"],
+        "connection_limit_name": "guestbook",
+        "connection_limit_ports": [80],
+        "app_server": "gunicorn",
+        "hashed": f"{folder}/gunicorn.txt",
+        "unhashed": f"{folder}/unhashed-gunicorn.txt",
+        # In the place of facts.
+        **dict.fromkeys(["gunicorn_workers", "granian_workers", "granian_blocking_threads"], 2),
+    }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": here}}))
     tasks = [
         {"ansible.builtin.import_tasks": str(ROOT / "playbooks/tasks/app_name.yml")},
         {"ansible.builtin.import_role": {"name": "app", "tasks_from": "preflight"}},
+        {"ansible.builtin.import_role": {"name": "connection_limit", "tasks_from": "arguments"}},
+        {"ansible.builtin.include_role": {"name": "{{ app_server }}", "tasks_from": "arguments"}},
     ]
     (folder / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
     argv = [
@@ -83,3 +137,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_a_variable_that_cannot_work_is_named(answers: dict[str, str], number: int) -> None:
     assert CASES[number][1] in answers[str(number)]
     assert "Traceback" not in answers[str(number)]
+
+
+@pytest.mark.parametrize("number", range(len(GOOD_CASES)))
+def test_a_variable_that_can_work_is_not_refused(answers: dict[str, str], number: int) -> None:
+    assert answers[f"good-{number}"] == ""

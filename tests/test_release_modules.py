@@ -20,7 +20,7 @@ FOLDERS = [ROOT / "roles/app/module_utils", ROOT / "roles/app/library"]
 def utils() -> Iterator[dict[str, ModuleType]]:
     """Return the modules by name; they find each other where Ansible puts them."""
     loaded = {}
-    for name in ("release", "traffic", "deploy", "release_build", "release_activate"):
+    for name in ("release", "traffic", "deploy", "publishing", "sandbox", "release_build", "release_activate"):
         (path,) = (folder / f"{name}.py" for folder in FOLDERS if (folder / f"{name}.py").exists())
         spec = importlib.util.spec_from_file_location(f"ansible.module_utils.{name}", path)
         assert spec
@@ -54,9 +54,10 @@ BUILD = {
     "server": "gunicorn",
     "prestart": [],
     "migrate": True,
-    "default_requirements": ["flask"],
     "static_dir": "static",
     "static_url": "/static/",
+    "static_kinds": ["css"],
+    "static_forbidden_suffixes": ["py"],
     "shared_dirs": [],
     "uv": "/opt/uv",
 }
@@ -65,7 +66,15 @@ BUILD = {
 def test_whatever_a_release_is_made_of_counts_in_its_id(utils: dict[str, ModuleType], tmp_path: Path) -> None:
     """Each file of `next` by its name and content, each parameter, the interpreter; and nothing else."""
     stage = tmp_path / "next"
-    files = ["source.tar.gz", "env", "requirements.txt", "bin/serve", "bin/instance", "bin/gunicorn.conf.py"]
+    files = [
+        "source.tar.gz",
+        "env",
+        "requirements.txt",
+        "hashes.txt",
+        "bin/serve",
+        "bin/instance",
+        "bin/gunicorn.conf.py",
+    ]
     (stage / "bin").mkdir(parents=True)
     for name in files:
         (stage / name).write_text("as it was")
@@ -77,19 +86,38 @@ def test_whatever_a_release_is_made_of_counts_in_its_id(utils: dict[str, ModuleT
     first = id_with()
     assert id_with(source="v2", lock="another run") == first
     ids = {first, id_with(python="/usr/bin/python3.14"), id_with(module="main:web"), id_with(server="uwsgi")}
-    ids |= {id_with(prestart=["true"]), id_with(migrate=False), id_with(default_requirements=["bottle"])}
+    ids |= {id_with(prestart=["true"]), id_with(migrate=False)}
     ids |= {id_with(static_dir="assets"), id_with(static_url="/assets/"), id_with(shared_dirs=["data"])}
-    ids |= {id_with(uv="/opt/another")}
+    ids |= {id_with(uv="/opt/another"), id_with(static_kinds=["js"]), id_with(static_forbidden_suffixes=[])}
     for name in files:
         (stage / name).write_text("changed")
         ids.add(id_with())
         (stage / name).write_text("as it was")
     (stage / "bin/new").write_text("")
     ids.add(id_with())
-    assert len(ids) == 12 + len(files)
+    assert len(ids) == 13 + len(files)
     (stage / "bin/new").unlink()
     (stage / "bin/granian.toml").write_text("left by another app server")
     assert id_with() == first
+
+
+def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(
+    utils: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    """What root alone may read is refused to it, and a file that never ends is not begun."""
+    code = tmp_path / "code"
+    code.mkdir()
+    code.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(0o755)
+    (code / "kernel.txt").symlink_to("/proc/kmsg")
+    (tmp_path / "hashes.txt").write_text("")
+    look, act_as = utils["release_build"].look, utils["sandbox"].act_as
+    found = act_as("nobody", lambda: look(code, {**BUILD, "server": "uwsgi"}, "python3"))
+    assert found["module"] == BUILD["module"]
+    (code / "uwsgi.ini").symlink_to("/etc/shadow")
+    with pytest.raises(PermissionError):
+        act_as("nobody", lambda: look(code, {**BUILD, "server": "uwsgi"}, "python3"))
 
 
 def test_a_worker_that_was_restarted_has_died_whatever_it_does_just_now(utils: dict[str, ModuleType]) -> None:

@@ -229,6 +229,32 @@ def test_nothing_that_a_repository_names_is_run(
     assert not mark.exists()
 
 
+def test_nothing_that_a_submodule_names_is_run(
+    plugin: ModuleType, repository: Path, trap: tuple[Path, Path], tmp_path: Path
+) -> None:
+    program, mark = trap
+    git(tmp_path, "clone", "--quiet", str(repository), "library")
+    git(
+        repository,
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        str(tmp_path / "library"),
+        "library",
+    )
+    git(repository, "commit", "--quiet", "--all", "--message", "with a submodule")
+    assert not plugin.pack(str(repository), "").commit.endswith("-dirty")
+    git(repository / "library", "config", "filter.trap.clean", str(program))
+    (repository / "library/.gitattributes").write_text("* filter=trap\n")
+    (repository / "library/main.py").touch()
+    assert "library/main.py" in names(plugin.pack(str(repository), "").archive)
+    assert not mark.exists()
+    git(repository, "describe", "--always", "--dirty")  # git would run it
+    assert mark.exists()
+
+
 def test_what_a_repository_lacks_is_not_fetched(plugin: ModuleType, repository: Path, trap: tuple[Path, Path]) -> None:
     """As a partial clone would, with a program of its own configuration's choice."""
     program, mark = trap

@@ -73,6 +73,9 @@ def test_the_table_says_which_release_is_what_and_why_one_failed(
     assert f"{BROKEN} failed {moment(NOW - 7200)} - v1" in lines
     assert f"{BROKEN} failed on {moment(NOW)}: app_module: 'x:y' does not import." in lines
     assert any(line.startswith(OLD) and "…" in line and line.endswith("v0.1") for line in lines)
+    served = f"static files of {OLD} are served too, until the next deploy or playbooks/withdraw.yml"
+    assert served in lines
+    assert served not in table(report, application | {"previous": ""})
 
 
 def test_a_program_of_another_release_is_named_with_it_and_a_job_that_waits_is_idle(

@@ -72,6 +72,10 @@ def releases(facts: Facts) -> list[str]:
             for one in facts["releases"]
         ),
     )
+    if facts["previous"]:
+        lines.append(
+            f"static files of {facts['previous']} are served too, until the next deploy or playbooks/withdraw.yml"
+        )
     for one in facts["releases"]:
         if one["state"] == "failed" and one["reason"]:
             when = f" on {moment(one['failed'])}" if one["failed"] else ""

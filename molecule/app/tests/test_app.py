@@ -22,7 +22,7 @@ def test_each_kind_of_application_answers_on_its_socket(host: Host, application:
 def test_one_instance_runs_and_it_is_the_active_release(host: Host, application: str) -> None:
     units = host.check_output("systemctl list-units --plain --no-legend '%s@*'", application)
     assert [line.split()[0] for line in units.splitlines()] == [f"{application}@{active(host, application)}.service"]
-    assert host.check_output("readlink /run/%s/app.sock", application) == f"{active(host, application)}.sock"
+    assert host.check_output("readlink /run/%s/app.sock", application) == f"instances/{active(host, application)}.sock"
 
 
 def test_an_application_without_a_dependency_file_gets_flask(host: Host) -> None:
@@ -34,7 +34,23 @@ def test_the_app_server_of_the_kit_wins_over_the_application_s(host: Host) -> No
 
 
 def test_a_lock_file_is_obeyed(host: Host) -> None:
-    assert answer(host, "locked")["itsdangerous"].startswith("2.1.")
+    """Also in what the app server needs (click), but for the app server itself."""
+    versions = answer(host, "locked")
+    assert versions["itsdangerous"].startswith("2.1.")
+    assert versions["click"].startswith("8.1.")
+    assert versions["granian"] == "2.8.7"
+
+
+@pytest.mark.parametrize("application", ["bare", "fetched"])
+def test_where_the_source_names_no_dependency_everything_is_pinned_with_hashes(host: Host, application: str) -> None:
+    files = f"/srv/{application}/current/hashes.txt /srv/{application}/current/default_requirements.txt"
+    pinned = host.check_output(
+        f"grep --no-filename --only-matching '^[a-z0-9-]*==[^ ]*' {files} | sort --unique"
+    ).split()
+    list_ = "from importlib.metadata import distributions as d; print(*(f'{x.name}=={x.version}'.lower() for x in d()))"
+    installed = host.check_output("/srv/%s/current/.venv/bin/python -c %s", application, list_).split()
+    assert {"click", "flask"} < {pin.partition("==")[0] for pin in installed}
+    assert sorted(installed) == pinned
 
 
 def test_a_factory_with_arguments_and_a_src_layout_work(host: Host) -> None:

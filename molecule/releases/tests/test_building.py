@@ -5,11 +5,14 @@ It is the same whichever app server serves it: here Granian, which is the quicke
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from testinfra.host import Host
 
 from applications import GOOD, Deploys, active, answer, record
+from probe import ROOT
 
 
 def test_the_same_input_is_the_same_release(host: Host, deploys: Deploys) -> None:
@@ -89,13 +92,45 @@ def test_packages_are_taken_from_a_release_with_the_same_dependencies_only(host:
     assert set(kept) == {active(host, "changing"), host.check_output("basename $(readlink /srv/changing/previous)")}
 
 
+def test_a_package_with_another_hash_is_not_installed(host: Host, deploys: Deploys, tmp_path: Path) -> None:
+    """Neither what only the app server needs, nor what an application without dependencies gets.
+
+    Whatever the application's own files tell uv.
+    """
+    before, wrong = active(host, "changing"), tmp_path / "wrong.txt"
+    override = "override-dependencies = ['click==8.1.8']"
+    deploys.write(f"[tool.uv]\n{override}\n[tool.uv.pip]\nverify-hashes = false\n", "pyproject.toml")
+    for variable, file, package in (
+        ("granian_hashes", "granian/files/hashes.txt", "click"),
+        ("app_default_requirements", "app/files/flask.txt", "markupsafe"),
+    ):
+        head, found, tail = re.split(
+            rf"^({package}==.*(?:\n +--hash=.*)+)", (ROOT / "roles" / file).read_text(), flags=re.M
+        )
+        wrong.write_text(head + re.sub(r"(?<=sha256:).{8}", "00000000", found) + tail)
+        code, output = deploys.run(**{variable: str(wrong)})
+        assert code != 0, output
+        assert f"{variable}: " in output
+        assert f"Hash mismatch for `{package}==" in output or "Computed:" in output
+        assert active(host, "changing") == before
+        assert answer(host, "changing") == {"version": 1}
+
+
+def test_uv_with_another_hash_is_not_installed(host: Host, deploys: Deploys, tmp_path: Path) -> None:
+    (tmp_path / "uv.txt").write_text("uv==0.13.7 \\\n    --hash=sha256:" + 64 * "0" + "\n")
+    code, output = deploys.run(app_name="wary", app_uv_version="0.13.7", app_uv_hashes=f"{tmp_path}/uv.txt")
+    assert code != 0, output
+    assert "app_uv_hashes: uv 0.13.7 could not be installed" in output
+    assert not host.file("/opt/slipway/uv-0.13.7-hashed/bin/uv").exists
+
+
 def test_changed_prestart_commands_are_a_new_release(host: Host, deploys: Deploys) -> None:
-    before, sockets = active(host, "changing"), host.check_output("ls /run/changing")
+    before, sockets = active(host, "changing"), host.check_output("ls /run/changing/instances")
     code, output = deploys.run(app_prestart=["echo migrating", "echo 'column is missing' >&2; exit 7"])
     assert code != 0, output
     assert "app_prestart:" in output
     assert "column is missing" in output
-    assert (active(host, "changing"), host.check_output("ls /run/changing")) == (before, sockets)
+    assert (active(host, "changing"), host.check_output("ls /run/changing/instances")) == (before, sockets)
     assert record(host, "changing", before)["state"] == "built"
     assert answer(host, "changing") == {"version": 1}
     code, output = deploys.run(app_prestart=["touch data/notes/migrated"])
@@ -138,8 +173,7 @@ def test_a_prestart_command_that_takes_too_long_is_ended_with_all_it_started(hos
     code, output = deploys.run(app_prestart=[command], app_prestart_timeout_seconds=10)
     assert code != 0
     assert "stopped after 10 seconds" in output
-    assert host.run("pgrep -f '[s]leep 1001'").stdout == ""
-    host.check_output("pkill -f '[s]leep 1002'")  # nobody waited for it
+    assert host.run("pgrep -f '[s]leep 100[12]'").stdout == ""
 
 
 def test_a_dry_run_of_a_first_deploy_does_not_fail(host: Host, deploys: Deploys) -> None:

@@ -90,7 +90,7 @@ while not subprocess.check_output(show, text=True).strip().strip("0"):
 def test_a_worker_that_dies_is_said_with_its_last_words(host: Host, deploys: Deploys) -> None:
     """Whichever moment it is asked in: it is started again each second."""
     workers = [{"name": "frail", "command": "echo 'no broker to talk to'; exit 3"}]
-    what = [f"/run/changing/{active(host, 'changing')}.sock", "changing-frail-1@*"]
+    what = [f"/run/changing/instances/{active(host, 'changing')}.sock", "changing-frail-1@*"]
     with ThreadPoolExecutor() as background:
         stay = background.submit(host.run, "timeout 300 python3 -c %s %s %s", STAY_UNTIL_RESTARTED, *what)
         code, output = deploys.run(app_workers=workers, app_drain_timeout_seconds=300)
@@ -126,7 +126,7 @@ def test_a_new_release_takes_over_the_old_one_stops_and_hooks_run_around_it(
     assert host.check_output("cat /run/hooks; rm /run/hooks").splitlines() == expected
     assert answer(host, "changing") == {"version": 2}
     assert host.check_output("basename $(readlink /srv/changing/previous)") == old
-    assert not host.file(f"/run/changing/{old}.sock").exists
+    assert not host.file(f"/run/changing/instances/{old}.sock").exists
     assert host.run("systemctl is-enabled changing@%s", old).rc != 0
     assert host.run("systemctl is-enabled changing@%s", new).rc == 0
 
@@ -207,14 +207,14 @@ def break_health_path(deploys: Deploys) -> dict:
 def test_a_release_that_fails_is_never_let_near_a_visitor(
     host: Host, deploys: Deploys, fault: Callable[[Deploys], dict], variable: str, reason: str
 ) -> None:
-    before, sockets = active(host, "changing"), host.check_output("ls /run/changing")
+    before, sockets = active(host, "changing"), host.check_output("ls /run/changing/instances")
     releases = set(host.check_output("ls /srv/changing/releases").split())
     code, output = deploys.run(**fault(deploys))
     assert code != 0, output
     assert variable in output, output
     assert reason in output, output
     assert answer(host, "changing") == {"version": 1}
-    assert (active(host, "changing"), host.check_output("ls /run/changing")) == (before, sockets)
+    assert (active(host, "changing"), host.check_output("ls /run/changing/instances")) == (before, sockets)
     (failed,) = set(host.check_output("ls /srv/changing/releases").split()) - releases
     assert record(host, "changing", failed)["state"] == "failed"
 

@@ -107,13 +107,23 @@ def is_repository(folder: Path) -> bool:
     return True
 
 
+def is_changed(folder: Path) -> bool:
+    """Whether a folder has changes that are in no commit. Submodules are not looked into: they have filters of their own."""
+    question = ["diff", "--quiet", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "HEAD", "--"]
+    try:
+        git(*question, cwd=folder, settings=own_filters(folder))
+    except SourceError:
+        return True
+    return False
+
+
 def folder_entries(folder: Path) -> Entries:
     """Yield what git would take from a folder: everything but what .gitignore names. It need not be a repository."""
     commit = ""
     if is_repository(folder):
         with contextlib.suppress(SourceError):  # no commit yet
-            describe = ["describe", "--always", "--dirty", "--exclude=*"]
-            commit = git(*describe, cwd=folder, settings=own_filters(folder)).decode().strip()
+            commit = git("rev-parse", "--short", "HEAD", cwd=folder).decode().strip()
+            commit += "-dirty" if is_changed(folder) else ""
         listing = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=folder)
     else:
         with tempfile.TemporaryDirectory() as empty:

@@ -4,22 +4,25 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import errno
-import gzip
 import hashlib
 import json
 import os
+import pwd
+import re
+import shlex
 import shutil
 import subprocess
-import tarfile
-import time
 import tomllib
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from ansible.module_utils import publishing, sandbox
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy import NO_ROOM, Deploy, no_room
-from ansible.module_utils.release import Release, ReleaseError, last_lines, now, releases, replace, run_as
+from ansible.module_utils.release import LAYOUT, Release, ReleaseError, last_lines, now, releases, replace
 
 DOCUMENTATION = r"""
 module: release_build
@@ -27,11 +30,16 @@ short_description: Build an immutable release whose id is derived from its conte
 description:
   - Takes everything below I(home)/next (the source's archive, the settings, the programs in bin/, the app server's
     requirements), derives the release's id from it, and builds I(home)/releases/<id> with uv unless it is there.
-  - Dependencies come from C(uv.lock), else C(pyproject.toml), else C(requirements.txt), else I(default_requirements).
-    What the app server needs (C(next/requirements.txt)) overrides a version that the application asks for.
+  - First comes what C(next/hashes.txt) pins, the app server and all it needs. Where it has hashes, each package must have
+    one, and nothing is compiled.
+  - Dependencies come from C(uv.lock), else C(pyproject.toml), else C(requirements.txt), else
+    C(next/default_requirements.txt). The app server (C(next/requirements.txt)) overrides a version that the application
+    asks for; of what it needs, the application's version counts.
   - Where nothing that can name a dependency has changed, it begins with a copy of an earlier release's virtualenv; a
     version that no file pins is then the one that was installed there, until I(force) resolves anew.
-  - The build runs as I(user); a finished release belongs to root and I(user) may only read it.
+  - What the source brings runs as I(user)C(-build), as a service of systemd with I(build_service), and no process of it is
+    left when the release is sealed. A finished release belongs to root, and I(user) may only read it.
+  - The module is imported as I(user), with the release's settings, as a service with I(sandbox).
   - Fails, and marks the release failed, where a dependency cannot be installed or the module does not import; what was
     built of it is removed again.
 options:
@@ -47,9 +55,12 @@ options:
     default: gunicorn
   uv: {description: Path of the uv program., type: path, required: true}
   python: {description: "An interpreter's path or name, or a version for uv to find or fetch.", type: str, default: python3}
-  default_requirements: {description: Installed where the source names no dependencies., type: list, elements: str, default: [flask]}
   static_dir: {description: Folder of static files below the source; published where it exists., type: str, default: static}
   static_url: {description: The URL path the static files are published under., type: str, default: /static/}
+  static_kinds: {description: "Last suffixes of files that are published, without the dot; empty for names without one.", type: list, elements: str, required: true}
+  static_forbidden_suffixes: {description: Suffixes that may not stand before the last either., type: list, elements: str, required: true}
+  sandbox: {description: Directives of systemd for what runs as I(user)., type: dict, required: true}
+  build_service: {description: Directives of systemd for the build., type: dict, required: true}
   shared_dirs: {description: "Folders below the source that outlive a release: links into I(home)/shared.", type: list, elements: str, default: []}
   prestart: {description: The prestart commands; the release's id is derived from them too., type: list, elements: str, default: []}
   migrate: {description: Whether migrations run before the prestart commands; part of the id., type: bool, default: true}
@@ -68,6 +79,10 @@ EXAMPLES = r"""
     user: guestbook
     module: guestbook:create_app()
     uv: /opt/uv/bin/uv
+    static_kinds: [css, js, png]
+    static_forbidden_suffixes: [py, env]
+    sandbox: {ProtectSystem: strict, ReadWritePaths: /srv/guestbook/shared}
+    build_service: {ProtectSystem: strict, MemoryMax: 75%}
   register: release
 """
 
@@ -76,33 +91,18 @@ id: {description: The release's id., type: str, returned: always}
 prestarted: {description: Whether its prestart commands have run., type: bool, returned: always}
 pending: {description: Whether it was, or in a dry run would be, built., type: bool, returned: always}
 schema: {description: Heads of its Alembic migrations., type: list, elements: str, returned: always}
+not_published: {description: "Files below I(static_dir) that this build did not publish, and why.", type: list, elements: str, returned: always}
 """
 
 BUILD_SECONDS = 1800
+CHECK_SECONDS = 120
 FULL = os.strerror(errno.ENOSPC)
 # Part of every id: raised when this module makes something else of the same input.
-FORMAT = 6
+FORMAT = 7
 # Files of these kinds can have a say in what is installed, wherever they lie.
 NAMES_DEPENDENCIES = {".txt", ".in", ".toml", ".lock", ".cfg", ".whl", ".gz", ".zip"}
-# What compresses well; everything else is left to the edge.
-COMPRESSIBLE = {
-    ".css",
-    ".js",
-    ".mjs",
-    ".json",
-    ".map",
-    ".svg",
-    ".xml",
-    ".txt",
-    ".html",
-    ".wasm",
-    ".ttf",
-    ".otf",
-    ".ico",
-}
-# A smaller file fits one packet anyway.
-COMPRESS_MIN_BYTES = 1024
-NEVER_PUBLISHED = {".py", ".pyc", ".pyo"}
+# What of the play's own environment counts in a build.
+PASSED_ON = re.compile("(https?|all|no)_proxy|UV_.*|SSL_CERT_.*", re.IGNORECASE)
 # Imports the module and looks for the name, as an app server will; a factory is not called. Prints the heads of the
 # migrations: Alembic's own folder, or Flask-Migrate's.
 IMPORT_CHECK = """
@@ -121,6 +121,10 @@ if importlib.util.find_spec('alembic'):
 print()
 print(json.dumps(sorted(heads)))
 """
+
+
+# What of `next` has a say in the virtualenv.
+REQUIREMENTS = ("requirements.txt", "hashes.txt", "default_requirements.txt")
 
 
 def foreign(path: Path, server: str) -> bool:
@@ -155,9 +159,10 @@ def release_id(params: dict[str, Any], python: str) -> str:
             "server",
             "prestart",
             "migrate",
-            "default_requirements",
             "static_dir",
             "static_url",
+            "static_kinds",
+            "static_forbidden_suffixes",
             "shared_dirs",
             "uv",
         )
@@ -172,220 +177,257 @@ def interpreter(python: str) -> str:
     return os.path.realpath(found) if found else python
 
 
-def unpack(release: Release, shared_dirs: list[str], user: str, server: str) -> None:
-    """Lay out code, bin, env and the links into shared. Raises ReleaseError."""
-    stage = release.home / "next"
+def builder(user: str) -> str:
+    """Return the user that builds an application's releases. Raises ReleaseError where there is none."""
+    name = f"{user}-build"
+    try:
+        return pwd.getpwnam(name).pw_name
+    except KeyError:
+        raise ReleaseError(
+            f"app_name: the server has no user {name}, as which releases are built. Run site.yml, which makes it."
+        ) from None
+
+
+def lay_out(release: Release, params: dict[str, Any]) -> None:
+    """Make the release's folders, with the source, the programs and the links into shared. Raises ReleaseError."""
+    stage, user, build_user = release.home / "next", params["user"], builder(params["user"])
+    sandbox.stop(f"{user}-build")  # of a deploy that was killed
     shutil.rmtree(release.path, ignore_errors=True)
-    code = release.path / "code"
-    code.mkdir(parents=True)
+    release.path.mkdir(parents=True)
     release.path.chmod(0o755)
-    now = time.time()
-    with tarfile.open(stage / "source.tar.gz") as archive:
-        for member in archive:
-            member.mtime = now  # the archive has no times; ETag and Last-Modified of a file need one that moves on
-            archive.extract(member, code)
-    left = [path.name for path in (stage / "bin").iterdir() if foreign(path, server)]
+    for name in ("code", ".venv", "public"):
+        (release.path / name).mkdir()
+        shutil.chown(release.path / name, build_user, build_user)
+    left = [path.name for path in (stage / "bin").iterdir() if foreign(path, params["server"])]
     shutil.copytree(stage / "bin", release.path / "bin", ignore=shutil.ignore_patterns(*left))
     subprocess.run(["chown", "-R", f"root:{user}", release.path / "bin"], check=True)
-    for name in ("env", "requirements.txt"):
+    for name in ("env", *REQUIREMENTS):
         shutil.copy2(stage / name, release.path / name)
-        shutil.chown(release.path / name, 0, user)
-    for name in shared_dirs:
-        share(release, name, user)
-    subprocess.run(["chown", "-R", "--no-dereference", f"{user}:", release.path / "code"], check=True)
+        shutil.chown(release.path / name, 0, build_user if name in REQUIREMENTS else user)
+    with (stage / "source.tar.gz").open("rb") as archive:
+        if wrong := sandbox.act_as(build_user, partial(unpack, archive, release.path / "code")):
+            raise release.fail(no_room(release.home) if FULL in wrong else f"app_source: {last_lines(wrong)}")
+    for name in params["shared_dirs"]:
+        kept = release.home / "shared" / name
+        try:
+            # As the application: it owns shared/, and could have put a link there.
+            sandbox.act_as(user, partial(kept.mkdir, parents=True, exist_ok=True))
+        except (OSError, RuntimeError) as error:
+            raise release.fail(f"app_shared_dirs: {kept} cannot be made: {error}") from None
+        if wrong := sandbox.act_as(build_user, partial(share, release.path / "code", name, kept)):
+            raise release.fail(wrong)
 
 
-def share(release: Release, name: str, user: str) -> None:
-    """Put a link into shared/ in the place of a folder of the source. Raises ReleaseError where it leads elsewhere."""
-    code, kept = release.path / "code", release.home / "shared" / name
+def unpack(archive: BinaryIO, code: Path) -> str:
+    """Unpack the source into a folder; return what tar says where it fails."""
+    tar = ["tar", "--extract", "--gzip", "--no-same-owner", "--no-same-permissions"]
+    # The archive has no times; ETag and Last-Modified of a file need one that moves on.
+    tar += ["--touch"]
+    done = subprocess.run(
+        tar, cwd=code, stdin=archive, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}
+    )
+    return done.stderr if done.returncode else ""
+
+
+def share(code: Path, name: str, kept: Path) -> str:
+    """Put a link into shared/ in the place of a folder of the source; return what is wrong with that, if anything."""
     place = code / name
     if not place.parent.resolve().is_relative_to(code.resolve()) or place == code or ".." in place.parts:
-        raise release.fail(
-            f"app_shared_dirs: {name!r} does not lie below the application's folder. Name one that does."
-        )
-    # As the application: it owns shared/, and could have put a link there for root to follow.
-    status, output = run_as(user, ["mkdir", "-p", str(kept)], release.home, dict(os.environ), 60)
-    if status != 0:
-        raise release.fail(f"app_shared_dirs: {kept} cannot be made: {output}")
+        return f"app_shared_dirs: {name!r} does not lie below the application's folder. Name one that does."
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)
     place.symlink_to(kept)
+    return ""
 
 
-def dependencies(release: Release, params: dict[str, Any], python: str) -> str:
-    """Return a digest of all that has a say in what the virtualenv holds."""
-    facts = [FORMAT, params["uv"], python, params["default_requirements"]]
-    digest = hashlib.sha256(json.dumps(facts).encode() + (release.path / "requirements.txt").read_bytes())
-    forced = release.home / "next/forced"  # what was resolved then counts for those that follow
-    digest.update(forced.read_bytes() if forced.exists() else b"")
-    for path in sorted((release.path / "code").rglob("*")):
-        if (path.suffix in NAMES_DEPENDENCIES or path.name == "setup.py") and path.is_file():
+def dependencies(code: Path) -> str:
+    """Return a digest of all of the source that has a say in what the virtualenv holds. A link out of it has none."""
+    digest = hashlib.sha256()
+    for path in sorted(code.rglob("*")):
+        if path.suffix not in NAMES_DEPENDENCIES and path.name != "setup.py":
+            continue
+        if path.is_file() and path.resolve().is_relative_to(code.resolve()):
             content = path.read_bytes()
-            digest.update(f"{path.relative_to(release.path)}\0{len(content)}\0".encode() + content)
+            digest.update(f"{path.relative_to(code)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
-def install_commands(code: Path, uv: str, python: str, default_requirements: list[str]) -> list[list[str]]:
-    """Return the uv commands that make the release's virtualenv, by the first kind of dependency file there is."""
-    install = [
-        uv,
-        "pip",
-        "install",
-        "--requirement",
-        "../requirements.txt",
-        "--override",
-        "../requirements.txt",
+def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
+    """Return the uv commands that make the release's virtualenv, by the first kind of dependency file there is.
+
+    The first makes it, the second installs the app server and all it needs. uv keeps an installed version where nothing
+    asks for another.
+    """
+    # On the command line, as the application's pyproject.toml may switch it off.
+    install = [uv, "pip", "install", "--verify-hashes", "--requirement", "../requirements.txt"]
+    hashed = "--hash=" in (code.parent / "hashes.txt").read_text()
+    begin = [
+        [uv, "venv", "--relocatable", "--python", python, "../.venv"],
+        # Started outside of the code: a pyproject.toml there may override versions.
+        [uv, "--directory", "..", "pip", "install", "--requirement", "hashes.txt"]
+        + (["--require-hashes", "--no-build"] if hashed else []),
     ]
-    create = [uv, "venv", "--relocatable", "--python", python, "../.venv"]
     if (code / "uv.lock").is_file():
-        # The lock is taken as it stands; then the app server, whatever version the lock has of it.
+        # The lock is taken as it stands; then the app server, whatever version the lock has of it. What that needs is
+        # there, in the lock's version or else in that of hashes.txt.
         return [
-            create,
+            *begin,
             # The virtualenv is of this interpreter, whatever a .python-version says; uv would make another.
-            [uv, "sync", "--frozen", "--no-default-groups", "--python", python],
-            [uv, "pip", "install", "--requirement", "../requirements.txt"],
+            [uv, "sync", "--frozen", "--inexact", "--no-default-groups", "--python", python],
+            [*install, *(["--no-deps"] if hashed else [])],
         ]
+    install += ["--override", "../requirements.txt"]
     pyproject = code / "pyproject.toml"
     if pyproject.is_file() and "project" in (project := tomllib.loads(pyproject.read_text())):
         return [
-            create,
+            *begin,
             [
                 *install,
                 *(["--editable", "."] if "build-system" in project else ["--requirement", "pyproject.toml"]),
             ],
         ]
-    if (code / "requirements.txt").is_file():
-        return [create, [*install, "--requirement", "requirements.txt"]]
-    return [create, [*install, *default_requirements]]
+    own = (code / "requirements.txt").is_file()
+    return [*begin, [*install, "--requirement", "requirements.txt" if own else "../default_requirements.txt"]]
 
 
-def build(release: Release, params: dict[str, Any], python: str) -> list[str]:
-    """Make the release's virtualenv and check that the module imports; return its schema. Raises ReleaseError."""
-    code, user = release.path / "code", params["user"]
-    venv = release.path / ".venv"
-    venv.mkdir()
-    shutil.chown(venv, user, user)
-    environment = {
-        **os.environ,
-        "HOME": str(release.home / "shared"),
-        "VIRTUAL_ENV": str(venv),
-        "UV_PROJECT_ENVIRONMENT": str(venv),
-        "UV_CACHE_DIR": str(release.home / "cache"),
-        "UV_PYTHON_INSTALL_DIR": str(release.home / "cache" / "python"),
-        # The release is handed to root afterwards: a hard link would hand over the cache's file too.
-        "UV_LINK_MODE": "copy",
-        # The running application may not write here, so the byte code is made now.
-        "UV_COMPILE_BYTECODE": "1",
-        "UV_NO_PROGRESS": "1",
-    }
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+def advice(command: list[str], server: str) -> str:
+    """Return which variable says what a command could not install, and what to do."""
+    if "hashes.txt" in command:
+        return (
+            f"{server}_hashes: {server} could not be installed as this file says. Where a hash does not match below, it is not the "
+            f"file that was pinned: find out why, or give the hashes of {server}_version."
+        )
+    if "../default_requirements.txt" in command:
+        return "app_default_requirements: what this file names could not be installed. Correct it."
+    return (
+        "app_source: the dependencies of the application could not be installed. "
+        "Mend the file that names them (a package that must be compiled needs its headers: app_packages)."
+    )
+
+
+def look(code: Path, params: dict[str, Any], python: str) -> dict[str, Any]:
+    """Return what the source says: how it is installed, a digest of what can change that, and the module to serve."""
+    file = "pyproject.toml"
     try:
-        commands = install_commands(code, params["uv"], python, params["default_requirements"])
-    except tomllib.TOMLDecodeError as error:
-        raise release.fail(f"app_source: its pyproject.toml cannot be read: {error}. Mend it.") from None
-    wanted = dependencies(release, params, python)
+        commands = install_commands(code, params["uv"], python)
+        file = "uwsgi.ini"
+        return {"commands": commands, "module": module_of(code, params), "dependencies": dependencies(code)}
+    except (ValueError, configparser.Error) as error:  # not TOML, not UTF-8
+        return {"wrong": f"app_source: its {file} cannot be read: {error}. Mend it."}
+
+
+def install(release: Release, params: dict[str, Any], python: str) -> str:
+    """Make the release's virtualenv; return the module that is served. Raises ReleaseError."""
+    code, venv, build_user = release.path / "code", release.path / ".venv", builder(params["user"])
+    found = sandbox.act_as(build_user, partial(look, code, params, python))
+    if "wrong" in found:
+        raise release.fail(found["wrong"])
+    digest = hashlib.sha256(json.dumps([FORMAT, params["uv"], python, found["dependencies"]]).encode())
+    for name in REQUIREMENTS:
+        digest.update((release.path / name).read_bytes())
+    forced = release.home / "next/forced"  # what was resolved then counts for those that follow
+    digest.update(forced.read_bytes() if forced.exists() else b"")
+    wanted = digest.hexdigest()
+    release.note(module=found["module"], dependencies=wanted)
     same = [
         other
         for other in releases(release.home)
-        if other.record.get("dependencies") == wanted and (other.path / ".venv/pyvenv.cfg").is_file()
+        if other.record.get("dependencies") == wanted and "built" in other.record
     ]
+    commands = found["commands"]
     if same:
+        # What was sealed is root's alone. uv makes good what still differs, such as a package that lies in the source itself.
         latest = max(same, key=lambda other: other.record.get("built", 0))
-        # As the application: all that is there is what it may read. uv makes good what still differs, such as a package
-        # that lies in the source itself.
-        commands[0] = ["env", "LC_ALL=C", "cp", "--archive", f"{latest.path}/.venv/.", "../.venv"]
-    for command in commands:
-        status, output = run_as(user, command, code, environment, BUILD_SECONDS)
-        if status != 0:
-            if FULL in output:
-                raise release.fail(no_room(release.home))
-            raise release.fail(
-                "app_source: the dependencies of the application could not be installed. "
-                "Mend the file that names them (a package that must be compiled needs its headers: app_packages).\n"
-                f"{' '.join(command)}:\n{last_lines(output)}"
-            )
-    run_as(
-        user,
-        [str(venv / "bin/python"), "-m", "compileall", "-q", "."],
-        code,
-        environment,
-        BUILD_SECONDS,
+        copy = ["cp", "--archive", f"{latest.path}/.venv/.", venv]
+        done = subprocess.run(copy, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+        if done.returncode:
+            raise release.fail(no_room(release.home) if FULL in done.stderr else last_lines(done.stderr))
+        subprocess.run(["chown", "-R", "--no-dereference", f"{build_user}:", venv], check=True)
+        del commands[:2]
+    # The running application may not write here, so the byte code is made now.
+    script = [shlex.join(command) for command in commands] + ["../.venv/bin/python -m compileall -q . || true"]
+    build = release.home / "build"
+    status, output = sandbox.run(
+        f"{params['user']}-build",
+        ["sh", "-exc", "\n".join(script)],
+        user=build_user,
+        cwd=code,
+        directives=sandbox.extend(
+            params["build_service"],
+            BindPaths=[code, venv, build],
+            BindReadOnlyPaths=[release.path / name for name in REQUIREMENTS],
+        ),
+        seconds=BUILD_SECONDS,
+        environment={
+            **{name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)},
+            "HOME": "/tmp",  # noqa: S108 -- its own, and empty
+            "VIRTUAL_ENV": str(venv),
+            "UV_PROJECT_ENVIRONMENT": str(venv),
+            "UV_CACHE_DIR": str(build / "cache"),
+            "UV_PYTHON_INSTALL_DIR": str(build / "python"),
+            "UV_LINK_MODE": "copy",  # they are two mounts
+            "UV_COMPILE_BYTECODE": "1",
+            "UV_NO_PROGRESS": "1",
+        },
     )
-    try:
-        module = module_of(code, params)
-    except configparser.Error as error:
-        raise release.fail(f"app_source: its uwsgi.ini cannot be read: {error}. Mend it.") from None
-    release.note(module=module, dependencies=wanted)
-    check = [str(release.path / "bin/run"), "python", "-c", IMPORT_CHECK, module]
-    status, output = run_as(user, check, code, dict(os.environ), 120)
+    if status != 0:
+        if FULL in output:
+            raise release.fail(no_room(release.home))
+        failed = [line for line in output.splitlines() if line.startswith("+ ")]  # sh -x says what it runs
+        raise release.fail(f"{advice(failed[-1].split() if failed else [], params['server'])}\n{last_lines(output)}")
+    return found["module"]
+
+
+def seal(release: Release, user: str) -> None:
+    """Hand the release to root: the application may read it, others not even that, but for public/.
+
+    No process of the build is left, so nothing changes meanwhile; neither command follows a link on its way down.
+    """
+    private, public = [release.path / "code", release.path / ".venv"], [release.path / "public"]
+    for paths, group, mode in ((private, user, "ug-s,g=rX,o="), (public, "root", "u=rwX,go=rX")):
+        subprocess.run(["chown", "-R", "--no-dereference", f"root:{group}", *paths], check=True)
+        subprocess.run(["chmod", "-R", mode, *paths], check=True)
+
+
+def schema_of(release: Release, params: dict[str, Any], module: str) -> list[str]:
+    """Import the module as the application does; return the heads of its migrations. Raises ReleaseError."""
+    status, output = sandbox.run(
+        f"{params['user']}-check",
+        [str(release.path / "bin/run"), "python", "-c", IMPORT_CHECK, module],
+        user=params["user"],
+        cwd=release.path / "code",
+        directives=params["sandbox"],
+        seconds=CHECK_SECONDS,
+    )
     if status != 0:
         raise release.fail(
             f"{'app_module' if module == params['module'] else 'uwsgi.ini'}: {module!r} does not import. Mend the error below, or name the module and the "
             f"application in it (gunicorn's notation, such as main:app or package:create_app()).\n{last_lines(output)}"
         )
-    schema: list[str] = json.loads(output.splitlines()[-1])
-    return schema
+    with contextlib.suppress(json.JSONDecodeError, IndexError):
+        heads = json.loads(output.splitlines()[-1])
+        if isinstance(heads, list) and all(isinstance(head, str) for head in heads):
+            return heads
+    raise release.fail(
+        f"app_module: {module!r} printed something at its end that nobody asked for:\n{last_lines(output)}"
+    )
 
 
-def publish(release: Release, static_dir: str, static_url: str) -> None:
-    """Copy the static files to public/, shaped as their URLs, where the edge may read them; add .gz twins.
+def make(release: Release, params: dict[str, Any], python: str) -> list[str]:
+    """Build the release; return what of its static files is not published. Of one that fails only the record is left.
 
-    A twin is left out where it saves less than a tenth. Links out of the source are left out: root reads here, and
-    would show the world whatever the application points it at.
+    Raises ReleaseError.
     """
-    code = release.path / "code"
-    source = code / static_dir
-    public = release.path / "public"
-    public.mkdir()
-    public.chmod(0o755)
-    # The folder itself may be such a link.
-    if not static_dir or not source.is_dir() or not source.resolve().is_relative_to(code.resolve()):
-        return
-    target = public / static_url.strip("/")
-
-    def strays(path: Path) -> bool:
-        return path.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(code.resolve()))
-
-    def unwanted(folder: str, names: list[str]) -> set[str]:
-        return {
-            name
-            for name in names
-            if name.startswith(".")
-            or name == "__pycache__"
-            or Path(name).suffix in NEVER_PUBLISHED
-            or strays(Path(folder, name))
-        }
-
-    shutil.copytree(source, target, ignore=unwanted, dirs_exist_ok=True)
-    for path in public.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-        if path.is_file() and path.suffix in COMPRESSIBLE and path.stat().st_size >= COMPRESS_MIN_BYTES:
-            content = path.read_bytes()
-            packed = gzip.compress(content, 9, mtime=0)
-            if len(packed) < 0.9 * len(content):
-                twin = path.with_name(path.name + ".gz")
-                twin.write_bytes(packed)
-                shutil.copystat(path, twin)  # one Last-Modified for both
-
-
-def seal(release: Release, user: str) -> None:
-    """Hand the release to root: the application may read it, others not even that, but for public/."""
-    for name in ("code", ".venv"):
-        subprocess.run(["chown", "-R", "--no-dereference", f"root:{user}", release.path / name], check=True)
-        subprocess.run(["chmod", "-R", "g=rX,o=", release.path / name], check=True)
-
-
-def make(release: Release, params: dict[str, Any], python: str) -> None:
-    """Build the release; of one that fails only the record is left. Raises ReleaseError."""
     try:
-        unpack(release, params["shared_dirs"], params["user"], params["server"])
-        schema = build(release, params, python)
+        lay_out(release, params)
+        module = install(release, params, python)
+        refused: list[str] = sandbox.act_as(builder(params["user"]), partial(publish_static, release, params))
         seal(release, params["user"])
-        publish(release, params["static_dir"], params["static_url"])
-        release.note(state="built", built=now(), schema=schema, source=params["source"])
-    except (ReleaseError, OSError) as error:
+        schema = schema_of(release, params, module)
+        release.note(state="built", layout=LAYOUT, built=now(), schema=schema, source=params["source"])
+    except (ReleaseError, OSError, RuntimeError) as error:
         shutil.rmtree(release.path, ignore_errors=True)
         release.path.mkdir(parents=True, exist_ok=True)
         reason = str(error)
@@ -393,6 +435,19 @@ def make(release: Release, params: dict[str, Any], python: str) -> None:
             reason = no_room(release.home) if error.errno in NO_ROOM else f"{type(error).__name__}: {error}"
         release.note(source=params["source"])
         raise release.fail(reason) from None
+    return refused
+
+
+def publish_static(release: Release, params: dict[str, Any]) -> list[str]:
+    """Publish the static files in public/, shaped as their URLs; return those that are not, and why."""
+    code = release.path / "code"
+    source = code / params["static_dir"]
+    # The folder itself may be a link out of the source.
+    if not params["static_dir"] or not source.is_dir() or not source.resolve().is_relative_to(code.resolve()):
+        return []
+    rule = publishing.Rule(params["static_kinds"], params["static_forbidden_suffixes"])
+    target = release.path / "public" / params["static_url"].strip("/")
+    return publishing.publish(source, target, rule, release.home / "shared")
 
 
 def main() -> None:
@@ -405,9 +460,12 @@ def main() -> None:
             "server": {"type": "str", "default": "gunicorn"},
             "uv": {"type": "path", "required": True},
             "python": {"type": "str", "default": "python3"},
-            "default_requirements": {"type": "list", "elements": "str", "default": ["flask"]},
             "static_dir": {"type": "str", "default": "static"},
             "static_url": {"type": "str", "default": "/static/"},
+            "static_kinds": {"type": "list", "elements": "str", "required": True},
+            "static_forbidden_suffixes": {"type": "list", "elements": "str", "required": True},
+            "sandbox": {"type": "dict", "required": True},
+            "build_service": {"type": "dict", "required": True},
             "shared_dirs": {"type": "list", "elements": "str", "default": []},
             "prestart": {"type": "list", "elements": "str", "default": []},
             "migrate": {"type": "bool", "default": True},
@@ -420,7 +478,9 @@ def main() -> None:
     params = module.params
     next_ = Path(params["home"]) / "next"
     if module.check_mode and not (next_ / "env").exists():
-        module.exit_json(changed=True, pending=True, id="", prestarted=True, schema=[])  # a dry run of a first deploy
+        module.exit_json(
+            changed=True, pending=True, id="", prestarted=True, schema=[], not_published=[]
+        )  # a dry run of a first deploy
     os.umask(0o077)  # nothing is for others before it has been given to them
     python = interpreter(params["python"])
     if params["force"] and not module.check_mode:
@@ -429,11 +489,12 @@ def main() -> None:
     release = Release(params["home"], release_id(params, python))
     # A release that has the traffic is never built again under its visitors, whatever its record says.
     built = release.record.get("state") == "built" or release.active
+    refused: list[str] = []
     if not built and not module.check_mode:
         deploy = Deploy(params["home"], params["lock"])
         with deploy.step(module):
             deploy.note(step="build", id=release.id, source=params["source"])
-            make(release, params, python)
+            refused = make(release, params, python)
     record = release.record
     module.exit_json(
         changed=not built,
@@ -441,6 +502,7 @@ def main() -> None:
         id=release.id,
         prestarted=bool(record.get("prestarted")),
         schema=record.get("schema", []),
+        not_published=[last_lines(name) for name in refused],
     )
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shlex
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import sandbox
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import Release, last_lines, now, replace, run_as
+from ansible.module_utils.release import Release, last_lines, now, replace
 
 DOCUMENTATION = r"""
 module: release_prestart
@@ -22,11 +21,13 @@ description:
   - Runs, as the application's user, with the release's settings, virtualenv and folder, and once for a release, first the
     migrations (C(alembic upgrade heads), or C(flask db upgrade) where Flask-Migrate keeps them), then C(prestart.sh) where
     the application's folder has one, then each command in order. What C(prestart.sh) exports reaches the application.
+  - Each runs as a service of systemd with I(sandbox), and no process of it is left when it is over.
   - A command that fails marks the release failed, and fails the play with the command's last lines.
 options:
   home: {description: The application's folder., type: path, required: true}
   id: {description: The release's id., type: str, required: true}
   user: {description: The application's user., type: str, required: true}
+  sandbox: {description: Directives of systemd for what runs as I(user)., type: dict, required: true}
   commands: {description: Shell commands., type: list, elements: str, default: []}
   migrate: {description: Whether to run migrations where the release has some., type: bool, default: true}
   module: {description: "The WSGI callable, which C(flask db upgrade) is told.", type: str, default: "main:app"}
@@ -43,6 +44,7 @@ EXAMPLES = r"""
     home: /srv/guestbook
     id: 0123456789ab
     user: guestbook
+    sandbox: {ProtectSystem: strict, ReadWritePaths: /srv/guestbook/shared}
     commands: [alembic upgrade head]
 """
 
@@ -54,38 +56,47 @@ output: {description: What the commands printed., type: list, elements: str, ret
 
 # Sourced, so that what it exports can be seen; env(1) prints it beyond doubt, one variable to a zero byte.
 PRESTART_SH = "sh prestart.sh"
-# From a trap, as the script may say exit.
+# What is exported before and after stands between marks that nothing else prints; from a trap, as the script may say exit.
 SOURCE_IT = """
-env -0 > "$0/before"
-trap 'env -0 > "$0/after"' EXIT
+variables() { printf '%s' "$0"; env -0; printf '%s' "$0"; }
+variables
+trap variables EXIT
 . ./prestart.sh
 """
 NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 NOT_EXPORTED = {"PWD", "OLDPWD", "SHLVL", "_"}
 
 
-def variables(path: Path, user: str) -> dict[str, str]:
-    """Return what env -0 wrote; read as the user, who could have put a link there."""
-    status, text = run_as(user, ["cat", str(path)], path.parent, dict(os.environ), 60)
-    pairs = (entry.partition("=") for entry in text.split("\0") if entry and status == 0)
+def variables(text: str) -> dict[str, str]:
+    """Return what env -0 printed."""
+    pairs = (entry.partition("=") for entry in text.split("\0"))
     return {name: value for name, _, value in pairs if NAME.fullmatch(name)}
 
 
-def source_script(release: Release, user: str, seconds: float) -> tuple[int, str]:
+def run_command(release: Release, params: dict[str, Any], argv: list[str]) -> tuple[int, str]:
+    """Run a command as the application does: with its settings and virtualenv, in its folder and its sandbox."""
+    return sandbox.run(
+        f"{params['user']}-prestart",
+        [str(release.path / "bin/run"), *argv],
+        user=params["user"],
+        cwd=release.path / "code",
+        directives=params["sandbox"],
+        seconds=params["timeout"],
+    )
+
+
+def source_script(release: Release, params: dict[str, Any]) -> tuple[int, str]:
     """Run prestart.sh and keep what it exported in the release (env.prestart); return its exit code and output."""
-    code = release.path / "code"
-    with tempfile.TemporaryDirectory() as scratch:
-        shutil.chown(scratch, user)
-        status, output = run_as(
-            user, [str(release.path / "bin/run"), "sh", "-ec", SOURCE_IT, scratch], code, dict(os.environ), seconds
-        )
-        if status == 0:
-            before, after = (variables(Path(scratch, name), user) for name in ("before", "after"))
-            exported = {n: v for n, v in after.items() if before.get(n) != v and n not in NOT_EXPORTED}
-            if exported:
-                lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(exported.items())]
-                replace(release.path / "env.prestart", "".join(lines), 0o640, group=user)
-    return status, output
+    mark = secrets.token_hex()
+    status, output = run_command(release, params, ["sh", "-ec", SOURCE_IT, mark])
+    parts = output.split(mark)
+    if status == 0 and len(parts) == 5:  # it can replace itself by another program
+        before, after = variables(parts[1]), variables(parts[3])
+        exported = {n: v for n, v in after.items() if before.get(n) != v and n not in NOT_EXPORTED}
+        if exported:
+            lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(exported.items())]
+            replace(release.path / "env.prestart", "".join(lines), 0o640, group=params["user"])
+    return status, "".join(parts[::2])
 
 
 def commands(release: Release, params: dict[str, Any]) -> list[str]:
@@ -106,10 +117,9 @@ def run(release: Release, params: dict[str, Any]) -> list[str]:
     outputs = []
     for command in commands(release, params):
         if command == PRESTART_SH:
-            status, output = source_script(release, params["user"], params["timeout"])
+            status, output = source_script(release, params)
         else:
-            argv = [str(release.path / "bin/run"), "sh", "-c", command]
-            status, output = run_as(params["user"], argv, release.path / "code", dict(os.environ), params["timeout"])
+            status, output = run_command(release, params, ["sh", "-c", command])
         if status != 0:
             raise release.fail(
                 f"app_prestart: {command!r} ended with code {status}; the release was not activated. "
@@ -127,6 +137,7 @@ def main() -> None:
             "home": {"type": "path", "required": True},
             "id": {"type": "str", "required": True},
             "user": {"type": "str", "required": True},
+            "sandbox": {"type": "dict", "required": True},
             "commands": {"type": "list", "elements": "str", "default": []},
             "migrate": {"type": "bool", "default": True},
             "module": {"type": "str", "default": "main:app"},

@@ -10,9 +10,12 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import sandbox
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy import Deploy
 from ansible.module_utils.release import ReleaseError
@@ -22,7 +25,7 @@ DOCUMENTATION = r"""
 module: release_remove
 short_description: Take an application off this host
 description:
-  - Stops every program of every release, and removes the releases, the sockets' folder, and the user with its group.
+  - Stops every program of every release, and removes the releases, the sockets' folder, and the users with their groups.
   - What cannot be made again is moved to O(kept), where root alone may read it, namely what visitors uploaded (C(shared)),
     the secret key, and the log of deploys.
   - Does nothing where there is no such application; a user, or a folder in /run, that is not the application's own is left.
@@ -54,15 +57,14 @@ folder: {description: O(kept)., type: str, returned: always}
 kept: {description: "What was, or in a dry run would be, moved to O(kept).", type: list, elements: str, returned: always}
 """
 
+ATTEMPTS = 100
 PRECIOUS = ("shared", "secret_key", "release.log")
 
 
-def own_user(params: dict[str, Any]) -> bool:
-    """Whether there is a user of the name that is the application's own, told by its home."""
-    try:
-        return pwd.getpwnam(params["user"]).pw_dir == f"{params['home']}/shared"
-    except KeyError:
-        return False
+def own_users(params: dict[str, Any]) -> list[str]:
+    """Return which of the application's users there are; that they are its own is told by their homes."""
+    homes = {params["user"]: f"{params['home']}/shared", f"{params['user']}-build": f"{params['home']}/build"}
+    return [user.pw_name for user in pwd.getpwall() if homes.get(user.pw_name) == user.pw_dir]
 
 
 def precious(home: Path) -> list[str]:
@@ -94,12 +96,26 @@ def keep(home: Path, names: list[str], folder: Path) -> None:
 
 
 def end_processes(user: str) -> None:
-    """Kill what still runs as the user, such as a shell that somebody left open."""
+    """Kill what still runs as the user: a shell that somebody left open, or what left the service that began it."""
     owner = pwd.getpwnam(user).pw_uid
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if process.stat().st_uid == owner:
-                os.kill(int(process.name), signal.SIGKILL)
+    for _ in range(ATTEMPTS):
+        # All at once (kill(2)): one that forks would be ahead of whoever goes from one to the next.
+        with contextlib.suppress(OSError, RuntimeError):
+            sandbox.act_as(user, partial(os.kill, -1, signal.SIGKILL))
+        if owner not in {uid(process) for process in Path("/proc").glob("[0-9]*")}:
+            return
+        time.sleep(0.1)  # the kernel takes a moment to end them
+    raise ReleaseError(
+        f"app_name: processes of the user {user} cannot be ended: ps -u {user}. Restart the server, then try again."
+    )
+
+
+def uid(process: Path) -> int:
+    """Return whose a process is, by its folder in /proc; -1 where it has gone."""
+    try:
+        return process.stat().st_uid
+    except OSError:
+        return -1
 
 
 def remove_user(user: str) -> None:
@@ -114,6 +130,17 @@ def remove_user(user: str) -> None:
         subprocess.run(["groupdel", user], capture_output=True, check=False)
 
 
+def stop(traffic: Traffic, users: list[str]) -> None:
+    """End all that runs of the application, before root walks through what is its users'."""
+    if (traffic.home / "releases").is_dir():
+        for release in traffic.others():
+            traffic.stop(release)
+    for step in ("build", "check", "prestart"):  # of a deploy that was killed
+        sandbox.stop(f"{traffic.user}-{step}")
+    for user in users:
+        end_processes(user)
+
+
 def remove(params: dict[str, Any], names: list[str]) -> None:
     """Remove all of the application. The user goes last, as it tells whose the rest is."""
     home, run = Path(params["home"]), Path(params["run"])
@@ -122,20 +149,19 @@ def remove(params: dict[str, Any], names: list[str]) -> None:
             f"app_shared_dirs: {', '.join(mounted)} is mounted there, and what is on it could be lost. Nothing was removed. "
             "Unmount it, then run this again."
         )
-    if (home / "releases").is_dir():
-        traffic = Traffic(str(home), str(run), params["name"], params["user"], "")
-        for release in traffic.others():
-            traffic.stop(release)
+    traffic = Traffic(str(home), str(run), params["name"], params["user"], "")
+    stop(traffic, own_users(params))
     if names:
         keep(home, names, Path(params["kept"]))
     Path(f"/etc/tmpfiles.d/slipway-{params['name']}.conf").unlink(missing_ok=True)
+    traffic.unmount_instances()
     for folder in (run, home.resolve()):
         if folder.exists():
             shutil.rmtree(folder)
     if home.is_symlink():
         home.unlink()
-    if own_user(params):
-        remove_user(params["user"])
+    for user in own_users(params):
+        remove_user(user)
 
 
 def main() -> None:
@@ -152,7 +178,7 @@ def main() -> None:
     home = Path(params["home"])
     locked = (home / "releases").is_dir()
     names = precious(home)
-    there = locked or own_user(params)
+    there = locked or bool(own_users(params))
     if there and not module.check_mode:
         deploy = Deploy(home, params["lock"])
         # A removal that was cut off may have left a user without a folder, and so without a lock.

@@ -8,10 +8,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -19,6 +16,8 @@ from typing import Any
 
 # Of gunicorn alone the end can be 60 lines of its own traceback, below the application's in each of its workers.
 LOG_LINES = 100
+# In each record: raised where releases that were built before can not be started any more.
+LAYOUT = 2
 
 
 class ReleaseError(Exception):
@@ -56,7 +55,12 @@ class Release:
     @property
     def good(self) -> bool:
         """Whether it had the traffic once, and did not fail since."""
-        return self.record.get("state") == "built" and "activated" in self.record
+        return self.record.get("state") == "built" and "activated" in self.record and self.startable
+
+    @property
+    def startable(self) -> bool:
+        """Whether this version of the kit can start it: earlier ones had the sockets elsewhere."""
+        return self.record.get("layout") == LAYOUT
 
     def note(self, **facts: object) -> None:
         """Add facts to the record; a reader, and a crash, sees the old record or the new one."""
@@ -126,37 +130,6 @@ def replace(path: Path, text: str, mode: int = 0o644, group: str | None = None) 
         shutil.chown(fresh, group=group)
     fresh.chmod(mode)
     fresh.rename(path)
-
-
-def run_as(user: str, argv: list[str], cwd: Path, environment: dict[str, str], seconds: float) -> tuple[int, str]:
-    """Run a command with a user's own rights and groups; return its exit code and output (both streams).
-
-    A command that takes longer than `seconds` ends with code 124, as timeout(1) has it.
-    """
-    account = pwd.getpwnam(user)
-    with subprocess.Popen(
-        argv,
-        cwd=cwd,
-        env=environment,
-        user=account.pw_uid,
-        group=account.pw_gid,
-        extra_groups=os.getgrouplist(user, account.pw_gid),
-        umask=0o027,
-        start_new_session=True,  # so that what it starts can be ended with it
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            try:
-                output, _ = process.communicate(timeout=5)
-            except subprocess.TimeoutExpired as left:  # what it started in a session of its own holds the pipe
-                output = left.output or b""
-            return 124, f"{output.decode(errors='replace')}\nstopped after {seconds:.0f} seconds"
-    return process.returncode, output.decode(errors="replace")
 
 
 def last_lines(text: str, count: int = 40) -> str:

@@ -9,5 +9,5 @@ app = Flask(__name__)
 
 @app.get("/")
 def index() -> dict:
-    """Tell a version that only the lock asks for."""
-    return {"itsdangerous": version("itsdangerous")}
+    """Tell versions that only the lock asks for, and that of the app server."""
+    return {name: version(name) for name in ("itsdangerous", "click", "granian")}
