@@ -19,6 +19,7 @@ LONGEST_FIRST = (
     "releases",
     "matrix",
     "postgresql",
+    "hostile",
     "neighbours",
     "app",
     "apache",

@@ -1,0 +1,1 @@
+"""Nothing: its build was all."""

@@ -1,0 +1,218 @@
+"""What an application that attacks can do, in its build, before its start and while it runs. The tests build on each other."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from probe import Answer, Site, until
+
+SCENARIO = Path(__file__).parents[1]
+LOG_UNITS = "{mallory,trudy,victim}*"
+MALLORY = Site(SCENARIO / "environments/mallory", "mallory", "hostile-trixie", "mallory.test")
+TRUDY = Site(SCENARIO / "environments/trudy", "trudy", "hostile-bookworm", "trudy.test")
+PASSWORD = "correct-horse-battery-staple"
+NOT_PUBLISHED = {
+    "#main.py#": "hidden, or left over by a program",
+    ".env": "hidden, or left over by a program",
+    "backup.tar.gz": "of no kind that is published",
+    "cert.p12": "of no kind that is published",
+    "dangling.css": "a link that leads elsewhere, or nowhere",
+    "data.sqlite3-wal": "of no kind that is published",
+    "id_rsa": "of no kind that is published",
+    "linked.txt": "a link that leads elsewhere, or nowhere",
+    "main.py.txt": "a .py file",
+    "passwd.txt": "a link that leads elsewhere, or nowhere",
+    "settings.py": "of no kind that is published",
+    "swapped.css": "a link that leads elsewhere, or nowhere",
+}
+
+testinfra_hosts = ["localhost"]
+
+
+def told(site: Site, program: str) -> tuple[int, str]:
+    """Let the attacker run a program of the shell's; return its exit code and output."""
+    answer = site.ask("/run", method="POST", body=program.encode()).json
+    return answer["code"], answer["output"]
+
+
+@pytest.fixture(scope="module", params=[MALLORY, TRUDY], ids=lambda site: site.name)
+def site(request: pytest.FixtureRequest) -> Site:
+    """Each attacker."""
+    found: Site = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def deployed(site: Site) -> str:
+    """Deploy the attacker again, while it does what it can against that; return what the play printed."""
+    # What stood in its home had a say in its next build, and ran there.
+    code, output = told(
+        site, "mkdir -p $HOME/.config/uv && echo 'no toml' > $HOME/.config/uv/uv.toml && ls -A $HOME/.config"
+    )
+    assert (code, output) == (0, "uv\n")
+    site.host.check_output("cd /srv/%s/build && rm -f alive && touch wait", site.name)
+    played: list[tuple[int, str]] = []
+    runner = threading.Thread(target=lambda: played.append(site.playbook("deploy", app_release_force=True)))
+    runner.start()
+    unit, alive = f"{site.name}-build.service", f"/srv/{site.name}/build/alive"
+    try:
+        until(lambda: site.host.run("[ -s %s ]", alive).rc == 0, "the build attacks", 300)
+        process = site.host.check_output("systemctl show --property=MainPID --value %s", unit)
+        assert told(site, f"kill -9 {process}")[0] != 0
+        processes = told(site, "ls /proc")[1].split()
+        assert (process in processes) is (site is TRUDY)  # Supervisor's programs see who is there, as anybody does
+        limits = site.host.check_output("systemctl show --property=MemoryMax,TasksMax,CPUWeight,IOWeight %s", unit)
+        assert "infinity" not in limits
+        judgement = site.host.check_output("systemd-analyze security --no-pager %s", unit)
+        found = re.search(r"Overall exposure level for \S+: ([\d.]+)", judgement)
+        assert found
+        assert float(found[1]) <= 2.0, judgement
+    finally:
+        site.host.check_output("rm -f /srv/%s/build/wait", site.name)
+        runner.join()
+    code, output = played[0]
+    assert code == 0, output
+    return output
+
+
+@pytest.fixture(scope="module")
+def report(site: Site, deployed: str) -> str:
+    """What its build found out."""
+    return site.host.file(f"/srv/{site.name}/current/code/report.txt").content_string
+
+
+def test_a_build_is_another_user_and_knows_no_secret(site: Site, report: str) -> None:
+    assert f"user: {site.name}-build" in report
+    assert "HOME=/tmp" in report
+    secret = site.host.check_output("cat /srv/%s/secret_key", site.name)
+    for word in ("DATABASE_URL", "SECRET", secret, PASSWORD):
+        assert word not in report
+
+
+def test_a_build_reaches_nothing_and_writes_nowhere_but_in_its_release(report: str) -> None:
+    assert [line for line in report.splitlines() if line.startswith(("reached:", "wrote:"))] == []
+
+
+def test_no_process_outlives_its_build_and_the_release_is_root_s(site: Site, deployed: str) -> None:
+    name = site.name
+    assert site.host.run(f"pgrep --uid {name}-build").stdout == ""
+    sealed = f"/srv/{name}/current/{{code,.venv,bin,env,public,requirements.txt,hashes.txt}}"
+    assert site.host.check_output(f"bash -c 'find {sealed} ! -user root'") == ""
+    assert site.host.check_output(f"bash -c 'find {sealed} ! -type l -perm /g+w,o+w'") == ""
+
+
+def test_what_is_not_published_is_said_and_nobody_gets_it(site: Site, deployed: str) -> None:
+    assert site.ask("/static/site.css").body == b"a {}\n"
+    for name, why in NOT_PUBLISHED.items():
+        assert f"{name}: {why}" in deployed
+        assert site.host.run("ls /srv/%s/current/public/static/%s", site.name, name).rc != 0
+        # Nor from the application, whose own static route has the whole folder.
+        for spelling in ("/static/{}", "/static/{}/", "//static/{}", "/static%2F{}", "/static/./{}"):
+            assert site.ask(spelling.format(quote(name))).status in (400, 404), spelling.format(name)
+
+
+def test_what_runs_before_the_start_is_sandboxed_and_ends(site: Site, deployed: str) -> None:
+    found = site.host.file(f"/srv/{site.name}/shared/prestart").content_string
+    assert re.search(r"NoNewPrivs:\t1\n(.*\n)*Seccomp:\t2", found), found
+    assert "wrote:" not in found
+    assert site.host.run("pgrep -f '[s]leep 7373'").stdout == ""
+
+
+def test_an_application_reads_nothing_of_its_neighbour(site: Site) -> None:
+    victim = "/srv/victim"
+    for path in (
+        f"{victim}/secret_key",
+        f"{victim}/shared",
+        f"{victim}/build",
+        f"{victim}/next/env",
+        f"{victim}/current/env",
+        f"{victim}/current/code/main.py",
+        "/run/victim/instances",
+        "/etc/shadow",
+    ):
+        assert site.host.run("ls %s", path).rc == 0
+        assert told(site, f"cat {path} || ls {path}/")[0] != 0, path
+    assert PASSWORD not in told(site, "cat /proc/[0-9]*/environ /etc/supervisor/conf.d/* /var/log/supervisor/*")[1]
+
+
+def test_an_application_can_gain_no_rights(site: Site) -> None:
+    assert "NoNewPrivs:\t1" in told(site, "cat /proc/self/status")[1]
+
+
+def test_nobody_else_reads_an_application_s_secrets(site: Site, deployed: str) -> None:
+    """Wherever a server keeps files, asked as a user who is nobody."""
+    secret = site.host.check_output("cat /srv/%s/secret_key", site.name)
+    places = "/srv /etc /opt /run /var/log /var/lib /tmp /dev/shm"
+    found = site.host.run(f"cd / && runuser -u nobody -- grep -rsl -D skip -F -e {secret} -e {PASSWORD} {places}")
+    assert found.stdout == ""
+    readable = "find /etc/supervisor/conf.d /var/log/supervisor -type f -readable"
+    assert site.host.run(f"cd / && runuser -u nobody -- {readable}").stdout == ""
+
+
+@pytest.fixture
+def undone(site: Site) -> Iterator[None]:
+    """What an attacker did to its own sockets is undone: its instance starts again."""
+    yield
+    host, name = site.host, site.name
+    host.check_output("find /run/%s/instances -mindepth 1 -delete", name)
+    if site is MALLORY:
+        host.check_output("systemctl restart '%s@*'", name)
+    else:
+        host.check_output("supervisorctl restart '%s-'$(basename $(readlink /srv/%s/current))':*'", name, name)
+    until(lambda: site.ask("/").status == 200, "the attacker serves again")
+
+
+@pytest.mark.usefixtures("undone")
+def test_a_link_in_a_socket_s_place_leads_nowhere(site: Site) -> None:
+    """Its visitors got the neighbour's site under the attacker's name."""
+    folder = f"/run/{site.name}/instances"
+    swap = f"cd {folder} && for s in *.sock; do ln -s /run/victim/app.sock link && mv -T link $s; done; ls -l"
+    code, output = told(site, swap)
+    assert code == 0, output
+    assert "-> /run/victim/app.sock" in output
+    answers: list[Answer] = []
+
+    def refused() -> bool:
+        answers.append(site.ask("/"))
+        return answers[-1].status == 502  # not before the edge has closed the connections that it kept
+
+    until(refused, "the edge connects again")
+    assert not any(b"victim" in answer.body for answer in answers)
+    # The link that the edge follows is root's.
+    assert site.host.run(f"runuser -u {site.name} -- ln -sf /run/victim/app.sock /run/{site.name}/app.sock").rc != 0
+
+
+@pytest.mark.usefixtures("undone")
+def test_a_full_folder_of_sockets_is_nobody_else_s(site: Site) -> None:
+    """A full /run kept systemd from reloading, and every other application from being deployed."""
+    fill = f"cd /run/{site.name}/instances && dd if=/dev/zero of=fill bs=1M count=64; for i in $(seq 2000); do : > $i; done"
+    code, output = told(site, fill)
+    assert code != 0
+    assert "No space left on device" in output
+    room = site.host.check_output("df --output=avail -k /run | tail -n 1")
+    assert int(room) > 1024
+    site.host.check_output("systemctl daemon-reload")
+    victim = Site(SCENARIO / "environments/victim", "victim", site.server, "victim.test")
+    assert victim.ask("/").body == b"the victim's own page"
+
+
+def test_what_leaked_is_withdrawn_at_once(site: Site, deployed: str) -> None:
+    """A file that the active release has no more is still served from the previous one."""
+    leak = f"/srv/{site.name}/previous/public/static/leak.txt"
+    site.host.check_output("echo secret > %s", leak)
+    assert site.ask("/static/leak.txt").body == b"secret\n"
+    code, output = site.playbook("status")
+    assert code == 0, output
+    assert "are served too, until the next deploy or playbooks/withdraw.yml" in output
+    for dry_run, status in (["--check", "--diff"], 200), ([], 404):
+        code, output = site.playbook("withdraw", *dry_run)
+        assert code == 0, output
+        assert site.ask("/static/leak.txt").status == status
+    code, output = site.playbook("withdraw")
+    assert (code, "changed=0" in output) == (0, True)
