@@ -207,7 +207,7 @@ def test_an_application_s_role_is_refused_by_the_other_s_database() -> None:
     assert host.run("cd / && runuser -u guestbook -- psql -Atc 'select 1' guestbook").stdout.strip() == "1"
     refused = host.run("cd / && runuser -u guestbook -- psql -Atc 'select 1' visitors")
     assert refused.rc != 0
-    assert "permission denied for database" in refused.stderr
+    assert "pg_hba.conf rejects connection" in refused.stderr
     assert host.run("cd / && runuser -u hello -- psql -Atc 'select 1' guestbook").rc != 0
 
 

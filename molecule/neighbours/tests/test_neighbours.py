@@ -270,6 +270,7 @@ def leftovers(site: Site) -> str:
         getent group $name || true
         systemctl list-units --all --plain --no-legend "$name@*" "$name-*@*"
         grep -rl "$name" /etc/nginx /etc/systemd /etc/tmpfiles.d || true
+        nft list tables | grep "$name" || true
         """,
         site.name,
     )
@@ -335,5 +336,6 @@ def test_the_server_is_well_with_nothing_on_it() -> None:
     host = TIDES.host
     assert host.check_output("cd /etc/nginx && ls -A sites-enabled slipway") == "sites-enabled:\n\nslipway:"
     assert ":80" not in host.check_output("ss -Hltn")
+    assert host.check_output("find /etc -name '*slipway-connection-limit*'; nft list tables") == ""
     host.check_output("nginx -t && systemctl is-active nginx postgresql")
     assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
