@@ -45,7 +45,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "app_workers, app_timers: Mail! cannot name a program",
     ),
     ({"app_before_build": ["/nowhere/hook.yml"]}, "there is no file /nowhere/hook.yml on the control machine"),
-    ({"app_static_kinds": ["css", ".JS", ""]}, "app_static_kinds, app_static_forbidden_suffixes: .JS are no suffixes"),
+    ({"app_static_kinds": ["css", ".JS", ""]}, "app_static_kinds, app_static_forbidden_suffixes: .JS are not suffixes"),
     ({"app_deploy_serial": 0}, "app_deploy_serial: 0 hosts at a time are too few"),
     ({"connection_limit_per_address": 0}, "connection_limit_per_address: 0 must be a number of connections from 1"),
     ({"connection_limit_ports": []}, "connection_limit_ports: [] must name at least one port"),
@@ -55,7 +55,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "connection_limit_exempt: office.example.org, 10.0.0.0/33, fe80::1%eth0 is not an IP address or network",
     ),
     ({"connection_limit_name": "one two"}, 'connection_limit_name: "one two" cannot name a table'),
-    ({"app_default_requirements": "none.txt"}, "app_default_requirements: there is no file none.txt on the control"),
+    (
+        {"app_default_requirements": "none.txt"},
+        "app_default_requirements: the file none.txt does not exist on the control",
+    ),
     (
         {"app_uv_version": "0.13.0"},
         "app_uv_hashes: uv.txt has no hashes of uv 0.13.0 (app_uv_version). Make a file that",

@@ -49,6 +49,28 @@ def test_a_connection_counts_from_the_moment_it_waits_to_be_accepted(
         assert utils["traffic"].connections(path) == 0
 
 
+def test_what_an_application_puts_beside_its_socket_is_no_instance(
+    utils: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    """It owns the folder; a deploy and a removal have to get through all the same."""
+    release_id = "0123456789ab"
+    (tmp_path / "home/releases" / release_id).mkdir(parents=True)
+    for name in ("x.sock", f"{release_id}.sock"):
+        (tmp_path / "run/instances" / name).mkdir(parents=True)
+    traffic = utils["traffic"].Traffic(str(tmp_path / "home"), str(tmp_path / "run"), "site", "site", "www-data")
+    assert traffic.others() == []
+    traffic.stop(utils["release"].Release(traffic.home, release_id))
+
+
+def test_a_name_that_a_neighbour_made_up_counts_for_no_connection(utils: dict[str, ModuleType], tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(f"\0x{path}")
+        server.listen()
+        client.connect(f"\0x{path}")
+        assert utils["traffic"].connections(path) == 0
+
+
 BUILD = {
     "module": "main:app",
     "server": "gunicorn",

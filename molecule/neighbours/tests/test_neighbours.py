@@ -270,7 +270,7 @@ def leftovers(site: Site) -> str:
         getent group $name || true
         systemctl list-units --all --plain --no-legend "$name@*" "$name-*@*"
         grep -rl "$name" /etc/nginx /etc/systemd /etc/tmpfiles.d || true
-        nft list tables | grep "$name" || true
+        nft list tables | grep "$name" || true # grep finds nothing where all is gone
         """,
         site.name,
     )

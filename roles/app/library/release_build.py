@@ -346,7 +346,8 @@ def install(release: Release, params: dict[str, Any], python: str) -> str:
             raise release.fail(no_room(release.home) if FULL in done.stderr else last_lines(done.stderr))
         subprocess.run(["chown", "-R", "--no-dereference", f"{build_user}:", venv], check=True)
         del commands[:2]
-    # The running application may not write here, so the byte code is made now.
+    # The running application may not write here, so the byte code is made now. A file that does not compile may be one that
+    # nobody imports; the import check is what judges.
     script = [shlex.join(command) for command in commands] + ["../.venv/bin/python -m compileall -q . || true"]
     build = release.home / "build"
     status, output = sandbox.run(
