@@ -230,9 +230,8 @@ def test_a_stop_takes_no_longer_than_it_was_told(host: Host) -> None:
         assert stubborn.show("TimeoutStopUSec") == "3s"
         host.run("systemctl stop %s", stubborn.unit)
         assert stubborn.show("Result") == "timeout"
-        until(
-            lambda: stubborn.systemd_said("State 'stop-sigterm' timed out. Killing."), "systemd says that it killed it"
-        )
+        words = "Stopping timed out. Killing." if is_debian_13(host) else "State 'stop-sigterm' timed out. Killing."
+        until(lambda: stubborn.systemd_said(words), "systemd says that it killed it")
 
 
 def test_a_start_takes_no_longer_than_it_was_told(host: Host, never: Future[CommandResult]) -> None:
@@ -286,11 +285,10 @@ def test_it_sees_no_processes_of_other_users(site: Instance, host: Host) -> None
 
 
 def test_it_cannot_end_another_instance(site: Instance, green: Instance, host: Host) -> None:
-    """Although their user is the same."""
-    knows = is_debian_13(host)
-    assert ("error" in site.attempt(f"os.kill({green.main}, 0)")) is knows
+    """Although their user is the same. On Debian 12 it can, if it guesses its number."""
     processes = site.attempt("[p for p in os.listdir('/proc') if p.isdigit()]")["value"]
-    assert (processes == ["1", "2", "3"]) is knows  # tini, the main process, its worker
+    assert len(processes) == 3  # tini, the main process, its worker
+    assert ("error" in site.attempt(f"os.kill({green.main}, 0)")) is is_debian_13(host)
 
 
 @pytest.mark.parametrize(
