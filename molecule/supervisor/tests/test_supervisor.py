@@ -35,14 +35,19 @@ class Instance:
         """Send a request over its socket."""
         return ask(self.host, self.socket, url)[0]
 
-    def replaced(self, old: int) -> bool:
-        """Whether another main process than the old one has a worker that answers; an orphan's is PID 1."""
-        answer = self.ask()
-        return answer.status == 200 and answer.json["main"] not in (old, 1)
+    @property
+    def main(self) -> int:
+        """Its main process."""
+        return int(self.host.check_output("supervisorctl pid %s", f"{self.group}:{self.group}-web"))
 
-    def attempt(self, expression: str) -> Any:
-        """Let the application itself evaluate something."""
-        return self.ask(f"/try?{quote(expression)}").json["value"]
+    def replaced(self, old: int) -> bool:
+        """Whether it answers, and has another main process than the old one."""
+        return self.ask().status == 200 and self.main != old
+
+    def attempt(self, expression: str) -> dict[str, Any]:
+        """Let the application itself try something; return its value or its error."""
+        tried: dict[str, Any] = self.ask(f"/try?{quote(expression)}").json
+        return tried
 
     def ask_supervisor(self) -> dict[str, Any]:
         """Return what Supervisor knows of the web server: its settings and its state (Supervisor's XML-RPC API)."""
@@ -120,26 +125,26 @@ def test_its_log_has_a_file_for_each_program(site: Instance, host: Host) -> None
 
 @pytest.mark.after_reboot
 def test_cron_has_the_timers_of_the_active_release(site: Instance, host: Host) -> None:
-    line = "* * * * * site /usr/bin/setpriv --no-new-privs /srv/site/releases/blue/bin/program tick"
+    line = "* * * * * root /srv/site/releases/blue/bin/confine /srv/site/releases/blue/bin/program tick"
     assert line in host.file("/etc/cron.d/site-blue").content_string
 
 
 def test_a_new_instance_leaves_the_running_one_alone(site: Instance) -> None:
-    before = site.ask().json["main"]
+    before = site.main
     with started(site.host, "site", "green") as green:
         assert green.ask().json["release"] == "green"
         green.tell("start")  # a second time changes nothing
-    assert site.ask().json["main"] == before
+    assert site.main == before
 
 
 def test_a_killed_main_process_is_back_by_itself(green: Instance, host: Host) -> None:
-    old = green.ask().json["main"]
-    host.check_output(f"kill -9 {old}")
+    old = green.main
+    host.check_output(f"pkill -9 --parent {old}; kill -9 {old}")
     until(lambda: green.replaced(old), "another runs")
 
 
 def test_an_application_that_ends_without_an_error_is_started_again(green: Instance, host: Host) -> None:
-    old = green.ask().json["main"]
+    old = green.main
     until(lambda: green.ask_supervisor()["statename"] == "RUNNING", "it counts as started")
     host.check_output(f"kill -TERM {old}")
     until(lambda: green.replaced(old), "another runs")
@@ -209,7 +214,59 @@ def test_logs_of_releases_that_are_gone_go_too(site: Instance, host: Host) -> No
 
 
 def test_a_setting_of_supervisor_s_can_be_added(other: Instance) -> None:
-    assert other.attempt("os.environ.get('GREETING')") == "ahoy"
+    assert other.attempt("os.environ.get('GREETING')") == {"value": "ahoy"}
+
+
+# --- The sandbox
+
+OPEN = "os.close(os.open({!r}, os.{} | os.O_CREAT, 0o600))"
+
+
+@pytest.mark.after_reboot
+@pytest.mark.parametrize("folder", ["/srv/site/shared", "/run/site/instances", "/tmp", "/var/tmp", "/dev/shm"])
+def test_it_can_write_where_it_has_to(site: Instance, folder: str) -> None:
+    path = f"{folder}/written"
+    assert site.attempt(OPEN.format(path, "O_WRONLY")) == {"value": None}
+    assert site.attempt(f"os.unlink({path!r})") == {"value": None}
+
+
+@pytest.mark.parametrize("folder", ["/srv/site/notes", "/etc", "/", "/run", "/run/lock"])
+def test_it_cannot_write_anywhere_else(site: Instance, host: Host, folder: str) -> None:
+    """Also where the modes of files would allow it: for the first and the last of these they do."""
+    assert site.attempt(OPEN.format(f"{folder}/written", "O_WRONLY"))["error"] in {"OSError", "PermissionError"}
+    assert not host.file(f"{folder}/written").exists
+
+
+@pytest.mark.parametrize("path", ["/tmp/secret", "/home/visitor", "/root/.ssh", "/proc/meminfo", "/proc/sys", "/proc/1"])
+def test_it_cannot_see_what_is_not_its_own(site: Instance, host: Host, path: str) -> None:
+    host.check_output("mkdir -p /home/visitor && echo secret > /tmp/secret && chmod 755 /home/visitor")
+    assert host.run("test -e %s", path).succeeded
+    assert site.attempt(f"os.stat({path!r})")["error"] in {"FileNotFoundError", "PermissionError"}
+
+
+def test_it_can_gain_no_privileges(site: Instance) -> None:
+    status = site.attempt("open('/proc/self/status').read()")["value"]
+    said = dict(line.split(":\t", 1) for line in status.splitlines())
+    assert said["NoNewPrivs"] == "1"
+    assert {name: int(said[name], 16) for name in said if name.startswith("Cap")}.keys() >= {"CapBnd", "CapPrm"}
+    assert {int(said[name], 16) for name in said if name.startswith("Cap")} == {0}
+    assert "error" in site.attempt("os.setuid(0)")
+
+
+def test_what_its_programs_may_use_is_bounded(site: Instance, host: Host) -> None:
+    """Each program is in the application's slice, also one that cron starts."""
+    said = host.check_output("systemctl show --property=MemoryHigh,MemoryMax,TasksMax,IPAddressDeny site.slice")
+    found = dict(line.split("=", 1) for line in said.splitlines())
+    memory = int(host.check_output("awk '/MemTotal/ {print $2 * 1024}' /proc/meminfo"))
+    assert int(found["MemoryHigh"]) < int(found["MemoryMax"]) < memory
+    assert found["TasksMax"] == "2048"
+    assert "169.254.0.0/16" in found["IPAddressDeny"]
+    mill = host.check_output("supervisorctl pid site-blue-workers:site-blue-mill-1")
+    for process in (site.main, mill):
+        assert "/site.slice/run-" in host.file(f"/proc/{process}/cgroup").content_string
+    for folder in ("/tmp", "/var/tmp", "/dev/shm"):
+        room = site.attempt(f"os.statvfs({folder!r}).f_blocks * os.statvfs({folder!r}).f_frsize")["value"]
+        assert room < memory * 0.11
 
 
 def test_when_the_last_instance_goes_supervisor_goes_too(site: Instance, other: Instance, host: Host) -> None:
