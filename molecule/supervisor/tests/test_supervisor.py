@@ -257,7 +257,7 @@ def test_what_its_programs_may_use_is_bounded(site: Instance, host: Host) -> Non
     """Each program is in the application's slice, also one that cron starts."""
     said = host.check_output("systemctl show --property=MemoryHigh,MemoryMax,TasksMax,IPAddressDeny site.slice")
     found = dict(line.split("=", 1) for line in said.splitlines())
-    memory = int(host.check_output("awk '/MemTotal/ {print $2 * 1024}' /proc/meminfo"))
+    memory = int(host.check_output("awk '/MemTotal/ {print $2}' /proc/meminfo")) * 1024
     assert int(found["MemoryHigh"]) < int(found["MemoryMax"]) < memory
     assert found["TasksMax"] == "2048"
     assert "169.254.0.0/16" in found["IPAddressDeny"]

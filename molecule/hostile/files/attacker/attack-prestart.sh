@@ -5,3 +5,7 @@ for folder in /etc /run /srv/$APP_NAME /srv/$APP_NAME/releases/$APP_RELEASE/code
   touch "$folder/written" 2>/dev/null && echo "wrote: $folder"
 done
 setsid sleep 7373 < /dev/null > /dev/null 2>&1 &
+# A test that wants to look while this runs says so.
+shared=/srv/$APP_NAME/shared
+echo > "$shared/alive"
+while [ -e "$shared/wait" ]; do sleep 0.1; done
