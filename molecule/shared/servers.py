@@ -104,6 +104,19 @@ for unit in systemd-modules-load.service systemd-sysctl.service systemd-udevd.se
     sys-kernel-debug.mount sys-kernel-tracing.mount getty.target console-getty.service; do
   ln -sf /dev/null "$1/etc/systemd/system/$unit"
 done
+# On a machine of its own systemd itself does this, not in a container: a service that has a view of its own of what is
+# mounted sees what is mounted later.
+cat > "$1/etc/systemd/system/share-mounts.service" << 'END'
+[Unit]
+DefaultDependencies=no
+Before=local-fs-pre.target
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/mount --make-rshared /
+[Install]
+WantedBy=sysinit.target
+END
+systemctl --root="$1" enable --quiet share-mounts.service
 if [ -e "$1/usr/bin/sudo" ]; then
   chroot "$1" useradd --create-home --shell /bin/bash deploy
   echo 'deploy ALL=(ALL) NOPASSWD: ALL' > "$1/etc/sudoers.d/deploy"

@@ -107,7 +107,7 @@ def deployed(site: Site) -> str:
     )
     assert (code, output) == (0, "uv\n")
     build, shared = f"/srv/{site.name}/build", f"/srv/{site.name}/shared"
-    site.host.check_output("rm -f {0}/alive {1}/alive && touch {0}/wait {1}/wait".format(build, shared))
+    site.host.check_output(f"rm -f {build}/alive {shared}/alive && touch {build}/wait {shared}/wait")
     played: list[tuple[int, str]] = []
     runner = threading.Thread(target=lambda: played.append(site.playbook("deploy", app_release_force=True)))
     unit = f"{site.name}-build.service"

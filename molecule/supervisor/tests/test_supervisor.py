@@ -237,7 +237,9 @@ def test_it_cannot_write_anywhere_else(site: Instance, host: Host, folder: str) 
     assert not host.file(f"{folder}/written").exists
 
 
-@pytest.mark.parametrize("path", ["/tmp/secret", "/home/visitor", "/root/.ssh", "/proc/meminfo", "/proc/sys", "/proc/1"])
+@pytest.mark.parametrize(
+    "path", ["/tmp/secret", "/home/visitor", "/root/.ssh", "/proc/meminfo", "/proc/sys", "/proc/1"]
+)
 def test_it_cannot_see_what_is_not_its_own(site: Instance, host: Host, path: str) -> None:
     host.check_output("mkdir -p /home/visitor && echo secret > /tmp/secret && chmod 755 /home/visitor")
     assert host.run("test -e %s", path).succeeded

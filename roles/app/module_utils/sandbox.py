@@ -120,8 +120,9 @@ def quoted(value: str) -> str:
 
 def stop(unit: str) -> None:
     """End a service that run() began, and forget it. One that is not there is fine."""
-    for verb in ("stop", "reset-failed"):
-        subprocess.run(["systemctl", verb, unit], capture_output=True, check=False)
+    if Path(f"/run/systemd/transient/{unit}.service").exists():
+        for verb in ("stop", "reset-failed"):
+            subprocess.run(["systemctl", verb, unit], capture_output=True, check=False)
 
 
 def extend(directives: Mapping[str, Any], **more: list[Path]) -> dict[str, Any]:
