@@ -154,6 +154,7 @@ def test_scenarios_that_count_lost_requests_are_known() -> None:
         "lifecycle",
         "matrix",
         "neighbours",
+        "hostile",
         "apache",
     }
 
@@ -253,8 +254,8 @@ FAST = LINTERS | {check.name for check in checks.fast_tests()}
     ("files", "scenarios"),
     [
         (["roles/gunicorn/tasks/main.yml"], {"gunicorn", "app", "pair"}),
-        (["roles/granian/templates/serve.j2"], {"granian", "app", "releases", "matrix"}),
-        (["plugins/module_utils/edge_files.py"], {"nginx", "apache", "pair", "matrix"}),
+        (["roles/granian/templates/serve.j2"], {"granian", "app", "releases", "matrix", "hostile"}),
+        (["plugins/module_utils/edge_files.py"], {"nginx", "apache", "pair", "matrix", "hostile"}),
         (["molecule/shared/edge_promises/test_promises.py"], {"nginx", "apache"}),
         (["molecule/systemd/files/serve"], {"systemd", "supervisor"}),
         (["molecule/shared/one_application/again.yml"], {"app", "releases"}),
