@@ -304,3 +304,19 @@ def test_what_leaked_is_withdrawn_at_once(site: Site, deployed: str) -> None:
         assert site.ask("/static/leak.txt").status == status
     code, output = site.playbook("withdraw")
     assert (code, "changed=0" in output) == (0, True)
+
+
+def test_it_is_removed_whatever_it_does(site: Site) -> None:
+    """It starts processes in a loop, which outrun whoever ends them one by one."""
+    name, host = site.name, site.host
+    uid = host.check_output("id --user %s", name)
+    told(site, "setsid sh -c 'while :; do setsid sleep 60 & sleep 0.1; done' > /dev/null 2>&1 < /dev/null &")
+    with visited(victim_beside(site)):
+        code, output = site.playbook("remove", remove=name, remove_database=True)
+    assert code == 0, output
+    assert host.run(f"pgrep --uid {uid}").stdout == ""
+    assert host.run("getent passwd %s", name).rc != 0
+    assert (
+        host.run(f"ls -d /srv/{name} /run/{name} /etc/systemd/system/{name}* /etc/supervisor/conf.d/{name}*").stdout
+        == ""
+    )

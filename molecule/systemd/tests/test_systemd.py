@@ -234,6 +234,23 @@ def test_a_stop_takes_no_longer_than_it_was_told(host: Host) -> None:
         until(lambda: stubborn.systemd_said(words), "systemd says that it killed it")
 
 
+def test_a_stop_ends_no_process_of_anybody_else_s(site: Instance, host: Host) -> None:
+    """Whatever number the application has said is its main process's: root sends the signal."""
+    if not is_debian_13(host):
+        assert site.show("ExecStop") == ""
+        return
+    (command,) = re.findall(
+        r"^ExecStop=\+(/bin/sh -c '.*')$", host.check_output("systemctl cat %s", site.unit), re.MULTILINE
+    )
+    foreign = host.check_output("systemd-run --quiet --unit=neighbour sleep 600; systemctl show -P MainPID neighbour")
+    try:
+        host.check_output(f"MAINPID={foreign} {command.replace('$$', '$')}")
+        host.check_output(f"MAINPID= {command.replace('$$', '$')}")
+        assert host.run("systemctl is-active neighbour").succeeded
+    finally:
+        host.check_output("systemctl stop neighbour")
+
+
 def test_a_start_takes_no_longer_than_it_was_told(host: Host, never: Future[CommandResult]) -> None:
     """Killed at once, not asked to end and waited for: there is no request that it could have to finish."""
     instance = Instance(host, "other", "never")

@@ -132,5 +132,6 @@ def no_room(home: Path) -> str:
     """Return what to say where the disk is full."""
     return (
         f"The disk of {home} is full; the active release was left as it is. Make room "
-        "(df -h; du -xh --max-depth=2 / | sort -h | tail), or lower app_releases_kept, then deploy again."
+        "(df -h; du -xh --max-depth=2 / | sort -h | tail), or lower app_releases_kept, then deploy again. "
+        "Where there is room: a build's own /tmp is in memory, half of it large (app_build_service: TemporaryFileSystem)."
     )
