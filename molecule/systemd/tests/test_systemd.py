@@ -15,13 +15,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from attempts import OPEN, Attempts
 from probe import play, said, until
 from socket_client import Answer, ask
 
@@ -29,7 +28,7 @@ LOG_UNITS = "*@*"
 SCENARIO = Path(__file__).parents[1]
 
 
-class Instance:
+class Instance(Attempts):
     """One instance of a release."""
 
     def __init__(self, host: Host, application: str, release: str) -> None:
@@ -49,11 +48,6 @@ class Instance:
     def replaced(self, old: int) -> bool:
         """Whether it answers, and has another main process than the old one."""
         return self.ask().status == 200 and self.main != old
-
-    def attempt(self, expression: str) -> dict[str, Any]:
-        """Let the application itself try something; return its value or its error."""
-        outcome: dict[str, Any] = self.ask(f"/try?{quote(expression)}").json
-        return outcome
 
     def show(self, name: str) -> str:
         """Return a property as systemd has it."""
@@ -266,15 +260,11 @@ def test_a_worker_that_runs_out_of_memory_takes_no_other_with_it(site: Instance)
 
 # --- The sandbox
 
-OPEN = "os.close(os.open({!r}, os.{} | os.O_CREAT, 0o600))"
-
 
 @pytest.mark.after_reboot
 @pytest.mark.parametrize("folder", ["/srv/site/shared", "/run/site/instances", "/tmp", "/var/tmp", "/dev/shm"])
 def test_it_can_write_where_it_has_to(site: Instance, folder: str) -> None:
-    path = f"{folder}/written"
-    assert site.attempt(OPEN.format(path, "O_WRONLY")) == {"value": None}
-    assert site.attempt(f"os.unlink({path!r})") == {"value": None}
+    assert site.can_write(folder)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +272,7 @@ def test_it_can_write_where_it_has_to(site: Instance, folder: str) -> None:
 )
 def test_it_cannot_write_anywhere_else(site: Instance, host: Host, folder: str) -> None:
     """Also where the modes of files would allow it: for the first of these they do."""
-    assert site.attempt(OPEN.format(f"{folder}/written", "O_WRONLY"))["error"] in {"OSError", "PermissionError"}
+    assert not site.can_write(folder)
     assert not host.file(f"{folder}/written").exists
 
 
@@ -395,7 +385,7 @@ def test_a_directive_can_have_several_values(other: Instance) -> None:
 
 
 def test_further_folders_can_be_written_to(other: Instance) -> None:
-    assert other.attempt(OPEN.format("/srv/other/notes/written", "O_WRONLY")) == {"value": None}
+    assert other.can_write("/srv/other/notes")
 
 
 def run(host: Host, site_service: dict[str, object]) -> subprocess.CompletedProcess[str]:
@@ -413,6 +403,17 @@ def test_a_changed_unit_is_known_at_once_and_leaves_a_running_instance_alone(sit
         assert site.main == before
     finally:
         run(host, {})
+
+
+def test_a_server_without_tini_is_told_what_to_do(site: Instance, host: Host) -> None:
+    """By a deploy, before anything has changed: only site.yml installs packages."""
+    host.check_output("mv /usr/bin/tini /usr/bin/tini.away")
+    try:
+        told = host.run("%s verify", site.program)
+        assert told.failed
+        assert "Run site.yml, which installs it." in told.stderr
+    finally:
+        host.check_output("mv /usr/bin/tini.away /usr/bin/tini")
 
 
 @pytest.mark.parametrize(("name", "value"), [("ProtecHome", "yes"), ("RestartSec", "soon")])
