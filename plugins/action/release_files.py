@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ class ActionModule(ActionBase):
         folders = [Path(folder) for folder in args.pop("templates")]
         args["files"] = [dict(file) for file in args["files"]]
         for file in args["files"]:
-            file["content"] = self.render(file.pop("src"), folders, variables)
+            text = self.render(file.pop("src"), folders, variables)
+            file["content"] = base64.b64encode(text.encode()).decode()
         # The module would write its arguments to the server's journal.
         variables = {**variables, "ansible_no_target_syslog": True}
         result: dict[str, Any] = self._execute_module("release_files", args, task_vars=variables)

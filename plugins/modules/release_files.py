@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import grp
 import os
 import tempfile
@@ -66,10 +67,20 @@ def current(path: Path) -> tuple[bytes, tuple[int, int, int]]:
         return b"", (-1, -1, -1)
 
 
+def shown(before: bytes, file: dict[str, Any]) -> tuple[str, str]:
+    """Return what a diff shows of a file, before and after."""
+    if file["secret"]:
+        return "", "secret\n"
+    try:
+        return before.decode(), file["bytes"].decode()
+    except UnicodeDecodeError:
+        return "", "binary\n"
+
+
 def validate(module: AnsibleModule, file: dict[str, Any]) -> None:
     """Fail the module where a file's command does not accept its new content."""
     with tempfile.NamedTemporaryFile(dir=module.tmpdir) as fresh:
-        fresh.write(file["content"].encode())
+        fresh.write(file["bytes"])
         fresh.flush()
         status, _, error = module.run_command([word.replace("%s", fresh.name) for word in file["validate"].split()])
     if status != 0:
@@ -79,7 +90,7 @@ def validate(module: AnsibleModule, file: dict[str, Any]) -> None:
 def write(path: Path, file: dict[str, Any], gid: int) -> None:
     """Write a file in one step, with its owner and mode from the beginning."""
     fresh = path.with_name(f".{path.name}.next")
-    fresh.write_bytes(file["content"].encode())
+    fresh.write_bytes(file["bytes"])
     os.chown(fresh, 0, gid)
     fresh.chmod(int(file["mode"], 8))
     fresh.rename(path)
@@ -115,12 +126,13 @@ def main() -> None:
     changed, diff = [], []
     for file in module.params["files"]:
         path = folder / file["dest"]
-        wanted, known = (file["content"].encode(), (0, gid, int(file["mode"], 8))), current(path)
+        file["bytes"] = base64.b64decode(file["content"])
+        wanted, known = (file["bytes"], (0, gid, int(file["mode"], 8))), current(path)
         if known == wanted:
             continue
         changed.append((path, file))
-        shown = ("", "secret\n") if file["secret"] else (known[0].decode(errors="replace"), file["content"])
-        diff.append({"before_header": str(path), "after_header": str(path), "before": shown[0], "after": shown[1]})
+        before, after = shown(known[0], file)
+        diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": after})
         if file["validate"] and known[0] != wanted[0]:
             validate(module, file)
     if not module.check_mode:

@@ -41,6 +41,10 @@ def test_a_lock_file_is_obeyed(host: Host) -> None:
     assert versions["granian"] == "2.8.7"
 
 
+def test_a_large_source_comes_whole(host: Host) -> None:
+    assert host.file("/srv/locked/current/code/model.bin").size == 3 << 20
+
+
 @pytest.mark.parametrize("application", ["bare", "fetched"])
 def test_where_the_source_names_no_dependency_everything_is_pinned_with_hashes(host: Host, application: str) -> None:
     files = f"/srv/{application}/current/hashes.txt /srv/{application}/current/default_requirements.txt"

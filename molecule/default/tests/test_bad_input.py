@@ -36,6 +36,12 @@ def nothing_changes() -> Iterator[None]:
         {"app_name": ("video", 'app_name: "video" is taken on default-trixie (video:x:')},
         {"app_name": ("systemd", 'app_name: "systemd" is taken on default-trixie (/run/systemd)')},
         {"app_source": ("/no/such/folder", "app_source: there is no folder '/no/such/folder'")},
+        {
+            "app_disk_max": (
+                "10G",
+                "app_disk_max: the file system of /srv/guestbook on default-trixie (overlay) is mounted",
+            )
+        },
         {"edge": ("lighttpd", 'edge: "lighttpd" is no web server that Slipway sets up. Set it to nginx or apache.')},
         {"app_server": ("mod_wsgi", "app_server: mod_wsgi is a module of Apache")},
         {

@@ -309,10 +309,12 @@ def test_what_leaked_is_withdrawn_at_once(site: Site, deployed: str) -> None:
 
 
 def test_it_is_removed_whatever_it_does(site: Site) -> None:
-    """It starts processes in a loop, which outrun whoever ends them one by one."""
+    """It starts processes in a loop, which outrun whoever ends them one by one, and its folders are too deep for Python."""
     name, host = site.name, site.host
     uid = host.check_output("id --user %s", name)
     told(site, "setsid sh -c 'while :; do setsid sleep 60 & sleep 0.1; done' > /dev/null 2>&1 < /dev/null &")
+    deep = "import os; os.chdir('/srv/{}/shared'); [(os.mkdir('d'), os.chdir('d')) for _ in range(3000)]"
+    assert told(site, f'python3 -c "{deep.format(name)}"') == (0, "")
     with visited(victim_beside(site)):
         code, output = site.playbook("remove", remove=name, remove_database=True)
     assert code == 0, output

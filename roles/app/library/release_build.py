@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from ansible.module_utils import publishing, sandbox
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy import NO_ROOM, Deploy, no_room
-from ansible.module_utils.release import LAYOUT, Release, ReleaseError, last_lines, now, releases, replace
+from ansible.module_utils.release import LAYOUT, Release, ReleaseError, last_lines, now, releases, remove, replace
 
 DOCUMENTATION = r"""
 module: release_build
@@ -192,7 +192,7 @@ def lay_out(release: Release, params: dict[str, Any]) -> None:
     """Make the release's folders, with the source, the programs and the links into shared. Raises ReleaseError."""
     stage, user, build_user = release.home / "next", params["user"], builder(params["user"])
     sandbox.stop(f"{user}-build")  # of a deploy that was killed
-    shutil.rmtree(release.path, ignore_errors=True)
+    remove(release.path)
     release.path.mkdir(parents=True)
     release.path.chmod(0o755)
     for name in ("code", ".venv", "public"):
@@ -429,7 +429,8 @@ def make(release: Release, params: dict[str, Any], python: str) -> list[str]:
         schema = schema_of(release, params, module)
         release.note(state="built", layout=LAYOUT, built=now(), schema=schema, source=params["source"])
     except (ReleaseError, OSError, RuntimeError) as error:
-        shutil.rmtree(release.path, ignore_errors=True)
+        with contextlib.suppress(ReleaseError):  # why the build failed is what counts
+            remove(release.path)
         release.path.mkdir(parents=True, exist_ok=True)
         reason = str(error)
         if isinstance(error, OSError):

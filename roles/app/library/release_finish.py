@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import shutil
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import ReleaseError, last_good, linked, releases
+from ansible.module_utils.release import ReleaseError, last_good, linked, releases, remove
 from ansible.module_utils.traffic import Traffic
 
 DOCUMENTATION = r"""
@@ -54,7 +52,7 @@ def finish(traffic: Traffic, keep: int, drain_timeout: int) -> None:
     safe = {*active, linked(traffic.home / "previous"), last_good(traffic.home)}
     for release in releases(traffic.home)[keep:]:
         if release.id not in safe:
-            shutil.rmtree(release.path)
+            remove(release.path)
 
 
 def main() -> None:

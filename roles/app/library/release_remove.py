@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils import sandbox
+from ansible.module_utils import release, sandbox
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy import Deploy
 from ansible.module_utils.release import ReleaseError
@@ -70,8 +70,8 @@ def own_users(params: dict[str, Any]) -> list[str]:
 def precious(home: Path) -> list[str]:
     """Return what of the application's folder is to be kept; shared folders without a file in them are not."""
     found = [name for name in PRECIOUS if os.path.lexists(home / name)]
-    shared = home / "shared"
-    if shared.is_dir() and not shared.is_symlink() and not any(names for _, _, names in os.walk(shared)):
+    first_file = ["find", str(home / "shared"), "!", "-type", "d", "-print", "-quit"]
+    if "shared" in found and subprocess.run(first_file, capture_output=True, check=False).stdout == b"":
         found.remove("shared")
     return found
 
@@ -121,6 +121,8 @@ def uid(process: Path) -> int:
 def remove_user(user: str) -> None:
     """Remove the user, and its group. Raises ReleaseError where the system refuses."""
     end_processes(user)
+    if shutil.which("setquota"):  # app_disk_max would hold whoever gets the user's number next; without quotas it fails
+        subprocess.run(["setquota", "--user", user, "0", "0", "0", "0", "--all"], capture_output=True, check=False)
     # With --force also while a process that was killed has not quite gone.
     done = subprocess.run(["userdel", "--force", user], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -133,8 +135,8 @@ def remove_user(user: str) -> None:
 def stop(traffic: Traffic, users: list[str]) -> None:
     """End all that runs of the application, before root walks through what is its users'."""
     if (traffic.home / "releases").is_dir():
-        for release in traffic.others():
-            traffic.stop(release)
+        for running in traffic.others():
+            traffic.stop(running)
     for step in ("build", "check", "prestart"):  # of a deploy that was killed
         sandbox.stop(f"{traffic.user}-{step}")
     for user in users:
@@ -157,7 +159,7 @@ def remove(params: dict[str, Any], names: list[str]) -> None:
     traffic.unmount_instances()
     for folder in (run, home.resolve()):
         if folder.exists():
-            shutil.rmtree(folder)
+            release.remove(folder)
     if home.is_symlink():
         home.unlink()
     for user in own_users(params):

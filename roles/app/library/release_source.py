@@ -22,15 +22,12 @@ options:
   dest:
     description: The archive's path on the server. Without it the source is only checked.
     type: str
-  owner:
-    description: As in M(ansible.builtin.copy).
-    type: str
   group:
-    description: As in M(ansible.builtin.copy).
+    description: Group that may read the archive, which is root's. Needed with O(dest).
     type: str
   mode:
-    description: As in M(ansible.builtin.copy).
-    type: raw
+    description: The archive's mode in octal digits. Needed with O(dest).
+    type: str
 attributes:
   check_mode:
     support: full
@@ -42,7 +39,8 @@ EXAMPLES = r"""
   release_source:
     source: ./app
     dest: /srv/guestbook/next/source.tar.gz
-    mode: "0600"
+    group: guestbook
+    mode: "0640"
 """
 
 RETURN = r"""
