@@ -310,7 +310,15 @@ def test_a_tree_with_a_link_and_a_folder_of_one_name_is_refused(plugin: ModuleTy
     tree = tree_of(repository, ("120000", "x", object_of(repository, "/etc/cron.d")), ("40000", "x", inner))
     commit = git(repository, "commit-tree", tree, "-m", "trap")
     git(repository, "branch", "trap", commit)
-    with pytest.raises(plugin.SourceError, match=r"git cannot fetch .trap.*duplicateEntries"):
+    with pytest.raises(plugin.SourceError, match="'x/pwn' lies below 'x', which is a link"):
+        plugin.pack(f"file://{repository}", "trap")
+
+
+def test_what_is_fetched_is_checked_by_git_too(plugin: ModuleType, repository: Path) -> None:
+    inner = tree_of(repository, ("100644", "pwn", object_of(repository, "")))
+    commit = git(repository, "commit-tree", tree_of(repository, ("40000", "..", inner)), "-m", "trap")
+    git(repository, "branch", "trap", commit)
+    with pytest.raises(plugin.SourceError, match=r"git cannot fetch .trap.*hasDotdot"):
         plugin.pack(f"file://{repository}", "trap")
 
 

@@ -242,7 +242,7 @@ def test_a_repository_with_two_entries_of_one_name_is_refused(site: Site, tmp_pa
     git("update-ref", "HEAD", git(*who, "commit-tree", tree(("120000 x", link), ("40000 x", folder)), "-m", "x"))
     code, output = site.playbook("deploy", app_source=f"file://{tmp_path}")
     assert code != 0
-    assert "duplicateEntries" in output
+    assert "app_source: 'x/pwn' lies below 'x', which is a link" in output
     assert not site.host.file("/etc/pwn").exists
 
 

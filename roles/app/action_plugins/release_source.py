@@ -33,6 +33,7 @@ SAFE = (
     "core.fsmonitor=false",
     f"core.hooksPath={os.devnull}",
     "fetch.fsckObjects=true",
+    "fetch.fsck.duplicateEntries=warn",  # git would name the tree; checked() refuses them by their paths
     "fetch.fsck.badTimezone=ignore",
     "fetch.fsck.missingSpaceBeforeDate=ignore",
     "fetch.fsck.zeroPaddedFilemode=ignore",
