@@ -310,8 +310,18 @@ def test_a_tree_with_a_link_and_a_folder_of_one_name_is_refused(plugin: ModuleTy
     tree = tree_of(repository, ("120000", "x", object_of(repository, "/etc/cron.d")), ("40000", "x", inner))
     commit = git(repository, "commit-tree", tree, "-m", "trap")
     git(repository, "branch", "trap", commit)
-    with pytest.raises(plugin.SourceError, match="'x/pwn' lies below 'x', which is a link"):
+    with pytest.raises(plugin.SourceError, match=r"^app_source: 'x' is there twice"):
         plugin.pack(f"file://{repository}", "trap")
+
+
+def test_two_folders_of_one_name_are_refused(plugin: ModuleType, repository: Path) -> None:
+    """Of which git hands out one, or both as one."""
+    inner = [tree_of(repository, ("100644", name, object_of(repository, ""))) for name in ("a", "b")]
+    tree = tree_of(repository, ("40000", "web", inner[0]), ("40000", "web", inner[1]))
+    git(repository, "branch", "trap", git(repository, "commit-tree", tree, "-m", "trap"))
+    for subfolder in ("", "web"):
+        with pytest.raises(plugin.SourceError, match=r"^app_source: 'web' is there twice"):
+            plugin.pack(f"file://{repository}", "trap", subfolder)
 
 
 def test_what_is_fetched_is_checked_by_git_too(plugin: ModuleType, repository: Path) -> None:

@@ -39,7 +39,7 @@ def nothing_changes() -> Iterator[None]:
         {
             "app_disk_max": (
                 "10G",
-                "app_disk_max: the file system of /srv/guestbook on default-trixie (overlay) is mounted",
+                "app_disk_max: the file system of /srv/guestbook/shared on default-trixie (overlay) is mounted",
             )
         },
         {"edge": ("lighttpd", 'edge: "lighttpd" is no web server that Slipway sets up. Set it to nginx or apache.')},

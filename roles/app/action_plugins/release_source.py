@@ -33,7 +33,7 @@ SAFE = (
     "core.fsmonitor=false",
     f"core.hooksPath={os.devnull}",
     "fetch.fsckObjects=true",
-    "fetch.fsck.duplicateEntries=warn",  # git would name the tree; checked() refuses them by their paths
+    "fetch.fsck.duplicateEntries=warn",  # git would not say where; doubled() does
     "fetch.fsck.badTimezone=ignore",
     "fetch.fsck.missingSpaceBeforeDate=ignore",
     "fetch.fsck.zeroPaddedFilemode=ignore",
@@ -51,6 +51,10 @@ Entries = Generator[tuple[tarfile.TarInfo, bytes], None, str]
 
 class SourceError(Exception):
     """The source cannot be had: the message names the variable, the cause and the fix."""
+
+
+class RefusedError(SourceError):
+    """The source is there, but something in it could be laid out elsewhere than its path says."""
 
 
 def git(*arguments: str, cwd: Path | None = None, transports: str = "", settings: Sequence[str] = ()) -> bytes:
@@ -149,6 +153,16 @@ def folder_entries(folder: Path) -> Entries:
     return commit
 
 
+def doubled(commit: str, clone: Path) -> str:
+    """Return a path of which a commit has two files, links or folders; empty where there is none."""
+    seen: set[bytes] = set()
+    for path in git("ls-tree", "-r", "-t", "-z", "--name-only", commit, cwd=clone).split(b"\0"):
+        if path in seen:
+            return os.fsdecode(path)
+        seen.add(path)
+    return ""
+
+
 def git_entries(url: str, ref: str, subfolder: str) -> Entries:
     """Yield the files of one commit of a repository, fetched as shallow as the server allows."""
     fetch = ["fetch", "--quiet"]
@@ -168,6 +182,8 @@ def git_entries(url: str, ref: str, subfolder: str) -> Entries:
                 commit = git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", cwd=clone)
             except SourceError:
                 raise error from None
+        if twice := doubled(commit.decode().strip(), clone):
+            raise RefusedError(f"app_source: {twice!r} is there twice in this commit. Take it out of the source.")
         tree = f"{commit.decode().strip()}:{subfolder.strip('/')}"
         try:
             packed = git("archive", "--format=tar", tree, cwd=clone)
@@ -203,7 +219,7 @@ def checked(files: Entries) -> Entries:
         elif link := next((str(above) for above in path.parents if str(above) in kinds), ""):
             wrong = f"lies below {link!r}, which is {'a link' if kinds[link] else 'a file'}"
         if wrong:
-            raise SourceError(f"app_source: {info.name!r} {wrong}. Take it out of the source.")
+            raise RefusedError(f"app_source: {info.name!r} {wrong}. Take it out of the source.")
         kinds[info.name] = info.issym()
         yield info, content
 
@@ -220,6 +236,8 @@ def entries(source: str, ref: str, subfolder: str) -> Entries:
             source = str(local.resolve())
         try:
             return (yield from git_entries(source, ref, subfolder))
+        except RefusedError:
+            raise
         except SourceError as error:
             problem = f"app_source, app_source_ref: git cannot fetch {ref or 'HEAD'!r} from {source!r}: {error}. "
             raise SourceError(
@@ -268,7 +286,7 @@ def pack(source: str, ref: str = "", subfolder: str = "") -> Packed:
 class ActionModule(ActionBase):
     """See library/release_source.py."""
 
-    TRANSFERS_FILES = True
+    TRANSFERS_FILES = False  # where it does, `copy` sees to it
     _VALID_ARGS = frozenset(("source", "ref", "path", "dest", "group", "mode"))
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

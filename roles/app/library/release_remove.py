@@ -71,8 +71,10 @@ def precious(home: Path) -> list[str]:
     """Return what of the application's folder is to be kept; shared folders without a file in them are not."""
     found = [name for name in PRECIOUS if os.path.lexists(home / name)]
     first_file = ["find", str(home / "shared"), "!", "-type", "d", "-print", "-quit"]
-    if "shared" in found and subprocess.run(first_file, capture_output=True, check=False).stdout == b"":
-        found.remove("shared")
+    if "shared" in found:
+        looked = subprocess.run(first_file, capture_output=True, check=False)
+        if looked.returncode == 0 and looked.stdout == b"":
+            found.remove("shared")
     return found
 
 
@@ -143,8 +145,8 @@ def stop(traffic: Traffic, users: list[str]) -> None:
         end_processes(user)
 
 
-def remove(params: dict[str, Any], names: list[str]) -> None:
-    """Remove all of the application. The user goes last, as it tells whose the rest is."""
+def remove(params: dict[str, Any]) -> list[str]:
+    """Remove all of the application; return what is kept. The user goes last, as it tells whose the rest is."""
     home, run = Path(params["home"]), Path(params["run"])
     if mounted := mounts(home):
         raise ReleaseError(
@@ -153,6 +155,7 @@ def remove(params: dict[str, Any], names: list[str]) -> None:
         )
     traffic = Traffic(str(home), str(run), params["name"], params["user"], "")
     stop(traffic, own_users(params))
+    names = precious(home)  # only now nothing can be added
     if names:
         keep(home, names, Path(params["kept"]))
     Path(f"/etc/tmpfiles.d/slipway-{params['name']}.conf").unlink(missing_ok=True)
@@ -164,6 +167,7 @@ def remove(params: dict[str, Any], names: list[str]) -> None:
         home.unlink()
     for user in own_users(params):
         remove_user(user)
+    return names
 
 
 def main() -> None:
@@ -188,7 +192,7 @@ def main() -> None:
             if locked:
                 deploy.note(step="remove")
             try:
-                remove(params, names)
+                names = remove(params)
             except ReleaseError as error:
                 if locked:
                     raise
