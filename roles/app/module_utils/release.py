@@ -133,7 +133,7 @@ def replace(path: Path, text: str, mode: int = 0o644, group: str | None = None) 
 
 
 def remove(path: Path) -> None:
-    """Remove a folder with all in it, however deep: the Python of Debian 12 ends at a thousand folders. Raises ReleaseError."""
+    """Remove a folder with all in it, however deep: Python's own way ends at about a thousand folders. Raises ReleaseError."""
     done = subprocess.run(["rm", "--recursive", "--force", path], capture_output=True, text=True, check=False)
     if done.returncode:
         raise ReleaseError(f"{path} cannot be removed: {last_lines(done.stderr)}")
