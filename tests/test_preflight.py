@@ -65,6 +65,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "app_uv_hashes: uv.txt has no hashes of uv 0.13.0 (app_uv_version). Make a file that",
     ),
     ({"app_uv_hashes": "/nowhere/uv.txt"}, "app_uv_hashes: /nowhere/uv.txt has no hashes of uv"),
+    ({"supervisor_program": {"user": "root"}}, "supervisor_program: user cannot be set here"),
     ({"gunicorn_version": "26.0.0"}, "gunicorn_hashes: hashes.txt has no hashes of gunicorn 26.0.0 (gunicorn_version)"),
     ({"gunicorn_version": "27.0"}, "gunicorn_hashes: hashes.txt has no hashes of gunicorn 27.0 "),
     (
@@ -117,6 +118,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         {"ansible.builtin.import_role": {"name": "app", "tasks_from": "preflight"}},
         {"ansible.builtin.import_role": {"name": "connection_limit", "tasks_from": "arguments"}},
         {"ansible.builtin.include_role": {"name": "{{ app_server }}", "tasks_from": "arguments"}},
+        {"ansible.builtin.import_role": {"name": "supervisor", "tasks_from": "arguments"}},
     ]
     (folder / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
     argv = [
