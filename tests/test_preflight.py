@@ -35,7 +35,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_source_path": "nowhere"}, "app_source: there is no folder"),
     ({"app_env": {"A-B": "1"}}, "app_env: A-B cannot name an environment variable"),
     ({"app_domains": []}, "app_domains: it is empty"),
-    ({"app_disk_max": "lots"}, "app_disk_max: lots is no size. Use a whole number and M, G or T"),
+    ({"app_disk_max": "lots"}, "app_disk_max: lots is not a size. Use a whole number and M, G or T"),
     ({"app_static_url": "/"}, "app_static_url: / is no folder of the site"),
     ({"app_static_dir": ".."}, "app_static_dir: .. is no folder below the source"),
     ({"app_shared_dirs": ["/var/lib/x"]}, "app_shared_dirs: /var/lib/x are no folders below the source"),
