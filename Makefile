@@ -80,6 +80,10 @@ test-lifecycle: host tools app-tools ## The life of releases, with visitors ther
 test-matrix: host tools app-tools ## Every app server under every process manager behind every edge; make test asks the half of them (root)
 	@SLIPWAY_MATRIX=all $(SUITE) matrix
 
+.PHONY: test-kernel
+test-kernel: host tools ## What the kernel enforces of an application's limits, in a virtual machine (root; qemu)
+	@pytest tests/kernel.py
+
 .PHONY: lint
 lint: tools app-tools ## The linters
 	@$(SUITE) lint

@@ -1,0 +1,126 @@
+#!/usr/bin/python
+"""Limit what a user keeps on a disk; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: disk_limit
+short_description: Limit what a user keeps on a disk
+description:
+  - Sets the user's quota (quotactl(2)) on the file system that a folder is on, and switches its quotas on where they only count.
+  - Without the program C(setquota), or on a file system that is mounted without quotas of users, there is no limit to take
+    away, and nothing changes; a limit that is wanted there is an error, in a dry run a change.
+options:
+  user: {description: Whose files., type: str, required: true}
+  path: {description: A folder on the file system., type: path, required: true}
+  kib: {description: "How much the user may own there, in KiB. 0 takes the limit away.", type: int, required: true}
+  files: {description: "How many files the user may own there. 0 takes the limit away.", type: int, required: true}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+author: Slipway
+"""
+
+EXAMPLES = r"""
+- name: Limit what the application keeps on the disk
+  disk_limit:
+    user: guestbook
+    path: /srv/guestbook/shared
+    kib: "{{ '10G' | human_to_bytes // 1024 }}"
+    files: 655360
+"""
+
+RETURN = r"""
+disk: {description: Where the file system is mounted., type: str, returned: where it has quotas}
+"""
+
+MOUNTED_WITH_QUOTAS = {"usrquota", "uquota", "usrjquota"}  # ext4(5), xfs(5)
+
+
+class QuotaError(Exception):
+    """What a program of quotas refused, in its own words."""
+
+
+def run(*argv: str, codes: tuple[int, ...] = (0,)) -> str:
+    """Run a program; return what it printed. Raises QuotaError at an exit code that is none of `codes`."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    if done.returncode not in codes:
+        raise QuotaError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def disk_with_quotas(path: str) -> str:
+    """Return where the file system of a folder is mounted, if it has quotas of users; else ""."""
+    if not Path(path).is_dir() or not shutil.which("setquota"):
+        return ""
+    listed = run("findmnt", "--json", "--output", "TARGET,OPTIONS", "--target", path)
+    (found,) = json.loads(listed)["filesystems"]
+    options = {option.partition("=")[0] for option in found["options"].split(",")}
+    return str(found["target"]) if options & MOUNTED_WITH_QUOTAS else ""
+
+
+def enforced(state: str) -> bool:
+    """Tell from what `quotaon --print-state --verbose` says of a disk whether limits hold there, beside being counted."""
+    return any(line.endswith((" is on", " is on (enforced)")) for line in state.splitlines())
+
+
+def limits(report: str) -> tuple[int, int, int, int]:
+    """Return the limits in what `quota --verbose --no-wrap --raw-grace` says: KiB soft and hard, files soft and hard."""
+    # Disk, KiB (with a star above the soft limit), soft, hard, grace, files, soft, hard, grace.
+    columns = report.splitlines()[-1].split()
+    soft, hard, soft_files, hard_files = (int(columns[place]) for place in (2, 3, 6, 7))
+    return soft, hard, soft_files, hard_files
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "user": {"type": "str", "required": True},
+            "path": {"type": "path", "required": True},
+            "kib": {"type": "int", "required": True},
+            "files": {"type": "int", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    user, path, kib, files = (module.params[name] for name in ("user", "path", "kib", "files"))
+    wanted = (kib, kib, files, files)
+    unlimited = not any(wanted)
+    try:
+        disk = disk_with_quotas(path)
+        if not disk:
+            if unlimited or module.check_mode:  # before a first run neither the folder nor the program is there
+                module.exit_json(changed=not unlimited)
+            raise QuotaError(f"{path} is on no disk with quotas of users, or there is no setquota")
+        on = unlimited or enforced(run("quotaon", "--print-state", "--verbose", "--user", disk, codes=(0, 1)))
+        if not on and not module.check_mode:  # at each boot the package quota does it
+            run("quotaon", "--user", disk)
+        # It ends with 1 where a limit is reached.
+        report = run(
+            "quota", "--verbose", "--no-wrap", "--raw-grace", "--filesystem", disk, "--user", user, codes=(0, 1)
+        )
+        found = limits(report)
+        if found != wanted and not module.check_mode:
+            run("setquota", "--user", user, *map(str, wanted), disk)
+    except QuotaError as error:
+        module.fail_json(
+            msg=f"app_disk_max: the files of {user} could not be limited: {error}. docs/security.md, Disk, says what the "
+            'file system needs; app_disk_max: "" is no limit.'
+        )
+    module.exit_json(
+        changed=not on or found != wanted,
+        disk=disk,
+        diff={"before": f"{found[1]} KiB, {found[3]} files\n", "after": f"{kib} KiB, {files} files\n"},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What the programs of quotas say, as Debian 13's do."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from plugin import load
+
+REPORT = """\
+Disk quotas for user told (uid 995):
+     Filesystem  blocks   quota   limit   grace   files   quota   limit   grace
+       /dev/vda {blocks}   65536   65536       0    4096*    4096    4095       0
+"""
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    """Return the module."""
+    return load("roles/app/library/disk_limit.py")
+
+
+@pytest.mark.parametrize(
+    ("said", "holds"),
+    [
+        ("user quota on / (/dev/vda) is on (enforced)", True),
+        ("user quota on / (/dev/vda) is on", True),
+        ("user quota on / (/dev/vda) is on (accounting)", False),
+        ("user quota on / (/dev/vda) is off", False),
+        ("", False),
+    ],
+)
+def test_quotas_that_only_count_are_not_enforced(module: ModuleType, said: str, holds: bool) -> None:
+    assert module.enforced(said) is holds
+
+
+@pytest.mark.parametrize("blocks", ["      4", " 65536*"])
+def test_limits_are_read_also_where_one_is_reached(module: ModuleType, blocks: str) -> None:
+    assert module.limits(REPORT.format(blocks=blocks)) == (65536, 65536, 4096, 4095)
+
+
+@pytest.mark.parametrize(
+    ("options", "disk"),
+    [
+        ("rw,relatime,quota,usrquota,errors=remount-ro", "/"),
+        ("rw,usrjquota=aquota.user,jqfmt=vfsv1", "/"),
+        ("rw,relatime,quota,grpquota", ""),
+        ("rw,noquota", ""),
+    ],
+)
+def test_a_disk_counts_that_is_mounted_with_quotas_of_users(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, options: str, disk: str
+) -> None:
+    listed = f'{{"filesystems": [{{"target": "/", "options": "{options}"}}]}}'
+    monkeypatch.setattr(module, "run", lambda *_: listed)
+    monkeypatch.setattr(module.shutil, "which", lambda _: "/usr/sbin/setquota")
+    assert module.disk_with_quotas("/") == disk
+
+
+def test_no_folder_is_on_no_disk(module: ModuleType) -> None:
+    assert module.disk_with_quotas("/srv/there/is/none") == ""
