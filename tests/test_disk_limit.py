@@ -40,6 +40,11 @@ def test_limits_are_read_also_where_one_is_reached(module: ModuleType, blocks: s
     assert module.limits(REPORT.format(blocks=blocks)) == (65536, 65536, 4096, 4095)
 
 
+def test_a_report_without_limits_is_an_error(module: ModuleType) -> None:
+    with pytest.raises(module.QuotaError):
+        module.limits("")
+
+
 @pytest.mark.parametrize(
     ("options", "disk"),
     [

@@ -132,3 +132,9 @@ def test_a_template_that_nobody_has_is_named(role: Role) -> None:
     code, _, message = role.dry_run()
     assert code != 0
     assert f"There is no template settings.j2 in {role.own}, " in message
+
+
+def test_a_diff_shows_no_bytes_that_are_no_text(role: Role) -> None:
+    (role.dest / "settings").write_bytes(b"\xff\xfe")
+    code, news, _ = role.dry_run()
+    assert (code, news["settings"]) == (0, "binary\n")

@@ -73,11 +73,16 @@ def enforced(state: str) -> bool:
 
 
 def limits(report: str) -> tuple[int, int, int, int]:
-    """Return the limits in what `quota --verbose --no-wrap --raw-grace` says: KiB soft and hard, files soft and hard."""
-    # Disk, KiB (with a star above the soft limit), soft, hard, grace, files, soft, hard, grace.
-    columns = report.splitlines()[-1].split()
-    soft, hard, soft_files, hard_files = (int(columns[place]) for place in (2, 3, 6, 7))
-    return soft, hard, soft_files, hard_files
+    """Return the limits in what `quota --verbose --no-wrap --raw-grace` says: KiB soft and hard, files soft and hard.
+
+    Raises QuotaError where it says none.
+    """
+    try:
+        # Disk, KiB (with a star above the soft limit), soft, hard, grace, files, soft, hard, grace.
+        columns = report.splitlines()[-1].split()
+        return int(columns[2]), int(columns[3]), int(columns[6]), int(columns[7])
+    except (IndexError, ValueError) as error:
+        raise QuotaError(f"quota does not say what the limits are: {report!r}") from error
 
 
 def main() -> None:
