@@ -123,7 +123,7 @@ def test_an_application_does_not_reach_what_a_cloud_tells_a_server(machine: Mach
     machine.root(
         f"ip address add {METADATA}/32 dev lo; systemd-run --quiet python3 -m http.server --bind {METADATA} 80"
     )
-    asked = f"python3 -c 'import urllib.request as u; print(u.urlopen(\"http://{METADATA}/\", timeout=5).status)'"
+    asked = f"python3 -c 'import urllib.request as u; print(u.urlopen(\"http://{METADATA}:8000/\", timeout=5).status)'"
     until(lambda: machine.root(f"{asked} || true") == "200", "root reaches it")
     code, output = machine.told(asked)
     assert code != 0

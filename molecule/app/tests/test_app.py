@@ -25,6 +25,13 @@ def test_one_instance_runs_and_it_is_the_active_release(host: Host, application:
     assert host.check_output("readlink /run/%s/app.sock", application) == f"instances/{active(host, application)}.sock"
 
 
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_limits_hold_from_the_first_deploy(host: Host, application: str) -> None:
+    shown = host.check_output("systemctl show --property=TasksMax,MemoryMax %s.slice", application)
+    assert "TasksMax=2048" in shown
+    assert "MemoryMax=infinity" not in shown
+
+
 def test_an_application_without_a_dependency_file_gets_flask(host: Host) -> None:
     assert host.run("/srv/bare/current/.venv/bin/python -c 'import flask'").rc == 0
 

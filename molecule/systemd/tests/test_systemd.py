@@ -334,6 +334,20 @@ def test_systemd_finds_it_little_exposed(site: Instance, host: Host) -> None:
     assert float(found[1]) <= 1.3, judgement
 
 
+def test_limits_hold_for_what_already_runs(host: Host) -> None:
+    """Systemd makes a slice without limits for a program that starts before there is a unit, and keeps it."""
+    instance = "/srv/site/releases/blue/bin"
+    host.check_output("systemd-run --quiet --slice=early.slice --unit=early sleep infinity")
+    try:
+        host.check_output(f"sed 's/^slice=.*/slice=early.slice/' {instance}/instance > {instance}/early")
+        host.check_output(f"sh {instance}/early limit")
+        assert host.check_output("systemctl show --property=TasksMax --value early.slice") == "2048"
+    finally:
+        host.check_output(
+            f"systemctl stop early; rm -f {instance}/early /etc/systemd/system/early.slice; systemctl daemon-reload"
+        )
+
+
 def test_what_its_programs_may_use_is_bounded(site: Instance, host: Host) -> None:
     """That the kernel enforces it depends on the host's control groups; that systemd was told so can be seen anywhere."""
     limits = host.check_output("systemctl show --property=MemoryHigh,MemoryMax,TasksMax site.slice")
