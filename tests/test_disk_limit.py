@@ -59,9 +59,9 @@ def test_a_disk_counts_that_is_mounted_with_quotas_of_users(
 ) -> None:
     listed = f'{{"filesystems": [{{"target": "/", "options": "{options}"}}]}}'
     monkeypatch.setattr(module, "run", lambda *_: listed)
-    monkeypatch.setattr(module.shutil, "which", lambda _: "/usr/sbin/setquota")
+    monkeypatch.setattr(module.shutil, "which", lambda *_, **__: "/usr/sbin/setquota")
     assert module.disk_with_quotas("/") == disk
 
 
-def test_no_folder_is_on_no_disk(module: ModuleType) -> None:
+def test_a_missing_folder_has_no_quotas(module: ModuleType) -> None:
     assert module.disk_with_quotas("/srv/there/is/none") == ""

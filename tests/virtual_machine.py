@@ -111,7 +111,15 @@ def booted() -> Iterator[dict[str, str]]:
 
 def login(known: dict[str, str], *command: str) -> list[str]:
     """Return what runs a command on the machine."""
-    options = [*known["ansible_ssh_common_args"].split(), "-o", "ConnectTimeout=60", "-p", known["ansible_port"]]
+    options = [
+        *known["ansible_ssh_common_args"].split(),
+        "-o",
+        "ConnectTimeout=60",
+        "-o",
+        "ServerAliveInterval=30",
+        "-p",
+        known["ansible_port"],
+    ]
     return ["ssh", *options, "-i", str(servers.SSH_KEY), "root@127.0.0.1", shlex.join(command)]
 
 

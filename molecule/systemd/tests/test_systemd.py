@@ -336,16 +336,18 @@ def test_systemd_finds_it_little_exposed(site: Instance, host: Host) -> None:
 
 def test_limits_hold_for_what_already_runs(host: Host) -> None:
     """Systemd makes a slice without limits for a program that starts before there is a unit, and keeps it."""
-    instance = "/srv/site/releases/blue/bin"
+    folder, unit = "/srv/site/releases/blue/bin", "/etc/systemd/system/early.slice"
+    shown = "systemctl show --property=TasksMax --value early.slice"
     host.check_output("systemd-run --quiet --slice=early.slice --unit=early sleep infinity")
     try:
-        host.check_output(f"sed 's/^slice=.*/slice=early.slice/' {instance}/instance > {instance}/early")
-        host.check_output(f"sh {instance}/early limit")
-        assert host.check_output("systemctl show --property=TasksMax --value early.slice") == "2048"
-    finally:
         host.check_output(
-            f"systemctl stop early; rm -f {instance}/early /etc/systemd/system/early.slice; systemctl daemon-reload"
+            f"sed 's/^slice=.*/slice=early.slice/' {folder}/instance > {folder}/early && sh {folder}/early limit"
         )
+        assert host.check_output(shown) == "2048"
+        host.check_output(f"sed -i s/2048/77/ {unit} && systemctl daemon-reload && sh {folder}/early limit")
+        assert host.check_output(shown) == "77"  # the running release's limits, until the next one starts
+    finally:
+        host.check_output(f"systemctl stop early; rm -f {folder}/early {unit}; systemctl daemon-reload")
 
 
 def test_what_its_programs_may_use_is_bounded(site: Instance, host: Host) -> None:

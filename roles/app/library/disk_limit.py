@@ -42,6 +42,7 @@ RETURN = r"""
 disk: {description: Where the file system is mounted., type: str, returned: where it has quotas}
 """
 
+ENVIRONMENT = {**os.environ, "LC_ALL": "C", "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
 MOUNTED_WITH_QUOTAS = {"usrquota", "uquota", "usrjquota"}  # ext4(5), xfs(5)
 
 
@@ -50,19 +51,19 @@ class QuotaError(Exception):
 
 
 def run(*argv: str, codes: tuple[int, ...] = (0,)) -> str:
-    """Run a program; return what it printed. Raises QuotaError at an exit code that is none of `codes`."""
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
-    if done.returncode not in codes:
+    """Run a program; return what it printed. Raises QuotaError at an exit code that is none of `codes`, or says nothing."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    if done.returncode not in codes or (done.returncode and not done.stdout):
         raise QuotaError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
     return done.stdout
 
 
 def disk_with_quotas(path: str) -> str:
     """Return where the file system of a folder is mounted, if it has quotas of users; else ""."""
-    if not Path(path).is_dir() or not shutil.which("setquota"):
+    if not Path(path).is_dir() or not shutil.which("setquota", path=ENVIRONMENT["PATH"]):
         return ""
     listed = run("findmnt", "--json", "--output", "TARGET,OPTIONS", "--target", path)
-    (found,) = json.loads(listed)["filesystems"]
+    found = json.loads(listed)["filesystems"][-1]  # what was mounted there last
     options = {option.partition("=")[0] for option in found["options"].split(",")}
     return str(found["target"]) if options & MOUNTED_WITH_QUOTAS else ""
 
@@ -85,6 +86,12 @@ def limits(report: str) -> tuple[int, int, int, int]:
         raise QuotaError(f"quota does not say what the limits are: {report!r}") from error
 
 
+def shown(limits: tuple[int, int, int, int], on: bool) -> str:
+    """Return what a diff shows of the limits."""
+    soft, hard, soft_files, hard_files = limits
+    return f"{'enforced' if on else 'not enforced'}: KiB {soft}, {hard}; files {soft_files}, {hard_files}\n"
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -99,16 +106,21 @@ def main() -> None:
     user, path, kib, files = (module.params[name] for name in ("user", "path", "kib", "files"))
     wanted = (kib, kib, files, files)
     unlimited = not any(wanted)
+    after = shown(wanted, on=True)
     try:
         disk = disk_with_quotas(path)
         if not disk:
             if unlimited or module.check_mode:  # before a first run neither the folder nor the program is there
-                module.exit_json(changed=not unlimited)
+                module.exit_json(changed=not unlimited, diff={"before": "", "after": "" if unlimited else after})
             raise QuotaError(f"{path} is on no disk with quotas of users, or there is no setquota")
-        on = unlimited or enforced(run("quotaon", "--print-state", "--verbose", "--user", disk, codes=(0, 1)))
-        if not on and not module.check_mode:  # at each boot the package quota does it
-            run("quotaon", "--user", disk)
-        # It ends with 1 where a limit is reached.
+        on = enforced(run("quotaon", "--print-state", "--verbose", "--user", disk, codes=(0, 1)))
+        if not on:
+            if unlimited or module.check_mode:
+                module.exit_json(
+                    changed=not unlimited, disk=disk, diff={"before": "", "after": "" if unlimited else after}
+                )
+            run("quotaon", "--user", disk)  # at each boot the package quota does it
+        # quota(1) exits with 1 where a limit is reached.
         report = run(
             "quota", "--verbose", "--no-wrap", "--raw-grace", "--filesystem", disk, "--user", user, codes=(0, 1)
         )
@@ -120,11 +132,7 @@ def main() -> None:
             msg=f"app_disk_max: the files of {user} could not be limited: {error}. docs/security.md, Disk, says what the "
             'file system needs; app_disk_max: "" is no limit.'
         )
-    module.exit_json(
-        changed=not on or found != wanted,
-        disk=disk,
-        diff={"before": f"{found[1]} KiB, {found[3]} files\n", "after": f"{kib} KiB, {files} files\n"},
-    )
+    module.exit_json(changed=not on or found != wanted, disk=disk, diff={"before": shown(found, on), "after": after})
 
 
 if __name__ == "__main__":

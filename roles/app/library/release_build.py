@@ -396,7 +396,9 @@ def schema_of(release: Release, params: dict[str, Any], module: str) -> list[str
     """Import the module as the application does; return the heads of its migrations. Raises ReleaseError."""
     limited = release.instance("limit")
     if limited.returncode:
-        raise release.fail(f"app_name: the limits of the application could not be set: {limited.stderr.strip()}")
+        raise release.fail(
+            f"The limits of the application could not be set: bin/instance limit: {limited.stderr.strip()}"
+        )
     status, output = sandbox.run(
         f"{params['user']}-check",
         [str(release.path / "bin/run"), "python", "-c", IMPORT_CHECK, module],
