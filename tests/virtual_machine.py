@@ -131,4 +131,4 @@ def wait_until_booted(machine: subprocess.Popen[bytes], known: dict[str, str], c
         if machine.poll() is not None or time.monotonic() > deadline:
             said = console.read_text(errors="replace")[-2000:] if console.exists() else ""
             raise VirtualMachineError(f"The machine did not come up ({state or 'no answer'}):\n{said}")
-        time.sleep(1)
+        time.sleep(1)  # until sshd listens, each attempt is refused at once

@@ -16,8 +16,8 @@ module: disk_limit
 short_description: Limit what a user keeps on a disk
 description:
   - Sets the user's quota (quotactl(2)) on the file system that a folder is on, and switches its quotas on where they only count.
-  - Without the program C(setquota), or on a file system that is mounted without quotas of users, there is no limit to take
-    away, and nothing changes; a limit that is wanted there is an error, in a dry run a change.
+  - Where C(setquota) is not installed, or the file system is mounted without user quotas, taking a limit away changes nothing,
+    and setting one fails; a dry run reports a change.
 options:
   user: {description: Whose files., type: str, required: true}
   path: {description: A folder on the file system., type: path, required: true}
@@ -39,7 +39,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-disk: {description: Where the file system is mounted., type: str, returned: where it has quotas}
+disk: {description: Where the file system is mounted., type: str, returned: where quotas are enforced}
 """
 
 ENVIRONMENT = {**os.environ, "LC_ALL": "C", "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
@@ -109,16 +109,14 @@ def main() -> None:
     after = shown(wanted, on=True)
     try:
         disk = disk_with_quotas(path)
+        on = bool(disk) and enforced(run("quotaon", "--print-state", "--verbose", "--user", disk, codes=(0, 1)))
+        if not on and (
+            unlimited or module.check_mode
+        ):  # before a first run neither the folder nor the program is there
+            module.exit_json(changed=not unlimited, diff={"before": "", "after": "" if unlimited else after})
         if not disk:
-            if unlimited or module.check_mode:  # before a first run neither the folder nor the program is there
-                module.exit_json(changed=not unlimited, diff={"before": "", "after": "" if unlimited else after})
-            raise QuotaError(f"{path} is on no disk with quotas of users, or there is no setquota")
-        on = enforced(run("quotaon", "--print-state", "--verbose", "--user", disk, codes=(0, 1)))
+            raise QuotaError(f"the file system of {path} is mounted without user quotas, or setquota is not installed")
         if not on:
-            if unlimited or module.check_mode:
-                module.exit_json(
-                    changed=not unlimited, disk=disk, diff={"before": "", "after": "" if unlimited else after}
-                )
             run("quotaon", "--user", disk)  # at each boot the package quota does it
         # quota(1) exits with 1 where a limit is reached.
         report = run(
@@ -130,7 +128,7 @@ def main() -> None:
     except QuotaError as error:
         module.fail_json(
             msg=f"app_disk_max: the files of {user} could not be limited: {error}. docs/security.md, Disk, says what the "
-            'file system needs; app_disk_max: "" is no limit.'
+            'file system needs; set app_disk_max to "" for no limit.'
         )
     module.exit_json(changed=not on or found != wanted, disk=disk, diff={"before": shown(found, on), "after": after})
 
