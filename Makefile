@@ -58,6 +58,20 @@ bench: host tools ## How long a first run, a second run and a deploy take (root;
 dev: app-tools ## The example application on this machine, reloading as you edit (APP=folder MODULE=package:factory for yours)
 	@cd $(APP) && $(if $(filter app,$(APP)),$(CURDIR)/$(APP_VENV)/bin/flask,flask) --app '$(MODULE)' run --debug
 
+.PHONY: new-site
+new-site: tools ## A repository of your own, which names this version of Slipway: make new-site SITE=../mysite
+	@[ -n "$(SITE)" ] || { echo "SITE: say where it is to be: make new-site SITE=../mysite" >&2; exit 1; }
+	[ ! -e "$(SITE)" ] || { echo "SITE: $(SITE) exists already. Name a folder that does not." >&2; exit 1; }
+	source=$$(git remote get-url origin 2>/dev/null || echo "file://$(CURDIR)")
+	version=$$(git describe --tags --exact-match 2>/dev/null || git rev-parse HEAD)
+	cp -r examples/site "$(SITE)"
+	cd "$(SITE)"
+	sed -i "s|@SOURCE@|$$source|; s|@VERSION@|$$version|" requirements.yml
+	(umask 077; python -c 'import secrets; print(secrets.token_urlsafe(32))' > .vault-password)
+	ansible-vault encrypt inventories/production/group_vars/all/vault.yml 2>/dev/null
+	git init --quiet --initial-branch=main
+	echo "$(SITE) is ready. Its README.md says how to go on."
+
 # --- checks
 
 .PHONY: test

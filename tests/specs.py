@@ -124,7 +124,7 @@ def example(role: Role) -> str:
             for name, option in (main.get("options") or {}).items()
             if option.get("required")
         }
-        use: dict[str, Any] = {"role": role.name} | ({"vars": required} if required else {})
+        use: dict[str, Any] = {"role": f"slipway.flask.{role.name}"} | ({"vars": required} if required else {})
         play = [{"hosts": "all", "become": True, "roles": [use]}]
         content = yaml.dump(play, sort_keys=False, Dumper=IndentedDumper).strip()
     return f"```yaml\n{content}\n```\n"

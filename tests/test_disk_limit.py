@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+import shutil
 
 import pytest
-
-from plugin import load
+from ansible_collections.slipway.flask.plugins.modules import disk_limit
 
 REPORT = """\
 Disk quotas for user told (uid 995):
      Filesystem  blocks   quota   limit   grace   files   quota   limit   grace
        /dev/vda {blocks}   65536   65536       0    4096*    4096    4095       0
 """
-
-
-@pytest.fixture(scope="module")
-def module() -> ModuleType:
-    """Return the module."""
-    return load("roles/app/library/disk_limit.py")
 
 
 @pytest.mark.parametrize(
@@ -31,18 +24,18 @@ def module() -> ModuleType:
         ("", False),
     ],
 )
-def test_quotas_that_only_count_are_not_enforced(module: ModuleType, said: str, holds: bool) -> None:
-    assert module.enforced(said) is holds
+def test_quotas_that_only_count_are_not_enforced(said: str, holds: bool) -> None:
+    assert disk_limit.enforced(said) is holds
 
 
 @pytest.mark.parametrize("blocks", ["      4", " 65536*"])
-def test_limits_are_read_also_where_one_is_reached(module: ModuleType, blocks: str) -> None:
-    assert module.limits(REPORT.format(blocks=blocks)) == (65536, 65536, 4096, 4095)
+def test_limits_are_read_also_where_one_is_reached(blocks: str) -> None:
+    assert disk_limit.limits(REPORT.format(blocks=blocks)) == (65536, 65536, 4096, 4095)
 
 
-def test_a_report_without_limits_is_an_error(module: ModuleType) -> None:
-    with pytest.raises(module.QuotaError):
-        module.limits("")
+def test_a_report_without_limits_is_an_error() -> None:
+    with pytest.raises(disk_limit.QuotaError):
+        disk_limit.limits("")
 
 
 @pytest.mark.parametrize(
@@ -55,13 +48,13 @@ def test_a_report_without_limits_is_an_error(module: ModuleType) -> None:
     ],
 )
 def test_a_disk_counts_that_is_mounted_with_quotas_of_users(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch, options: str, disk: str
+    monkeypatch: pytest.MonkeyPatch, options: str, disk: str
 ) -> None:
     listed = f'{{"filesystems": [{{"target": "/", "options": "{options}"}}]}}'
-    monkeypatch.setattr(module, "run", lambda *_: listed)
-    monkeypatch.setattr(module.shutil, "which", lambda *_, **__: "/usr/sbin/setquota")
-    assert module.disk_with_quotas("/") == disk
+    monkeypatch.setattr(disk_limit, "run", lambda *_: listed)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/sbin/setquota")
+    assert disk_limit.disk_with_quotas("/") == disk
 
 
-def test_a_missing_folder_has_no_quotas(module: ModuleType) -> None:
-    assert module.disk_with_quotas("/srv/there/is/none") == ""
+def test_a_missing_folder_has_no_quotas() -> None:
+    assert disk_limit.disk_with_quotas("/srv/there/is/none") == ""

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from plugin import load
-
-pg_hba = load("roles/postgresql/filter_plugins/pg_hba.py")
+from ansible_collections.slipway.flask.plugins.filter import pg_hba
 
 Found = dict[str, Any]
 

@@ -115,10 +115,10 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": here}}))
     tasks = [
         {"ansible.builtin.import_tasks": str(ROOT / "playbooks/tasks/app_name.yml")},
-        {"ansible.builtin.import_role": {"name": "app", "tasks_from": "preflight"}},
-        {"ansible.builtin.import_role": {"name": "connection_limit", "tasks_from": "arguments"}},
-        {"ansible.builtin.include_role": {"name": "{{ app_server }}", "tasks_from": "arguments"}},
-        {"ansible.builtin.import_role": {"name": "supervisor", "tasks_from": "arguments"}},
+        {"ansible.builtin.import_role": {"name": "slipway.flask.app", "tasks_from": "preflight"}},
+        {"ansible.builtin.import_role": {"name": "slipway.flask.connection_limit", "tasks_from": "arguments"}},
+        {"ansible.builtin.include_role": {"name": "slipway.flask.{{ app_server }}", "tasks_from": "arguments"}},
+        {"ansible.builtin.import_role": {"name": "slipway.flask.supervisor", "tasks_from": "arguments"}},
     ]
     (folder / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
     argv = [

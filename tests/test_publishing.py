@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-
-from plugin import load
+from ansible_collections.slipway.flask.plugins.module_utils.engine import publishing
 
 KINDS = ["css", "js", "map", "png", "txt", "json"]
 FORBIDDEN = ["py", "sql", "env", "key"]
 
 
-@pytest.fixture(scope="module")
-def publishing() -> ModuleType:
-    """Return the module."""
-    return load("roles/app/module_utils/publishing.py")
-
-
 @pytest.mark.parametrize("name", ["style.css", "app.3f2a9c.js", "app.js.map", "Logo.PNG", "robots.txt", "a b.css"])
-def test_assets_are_published(publishing: ModuleType, name: str) -> None:
+def test_assets_are_published(name: str) -> None:
     assert publishing.Rule(KINDS, FORBIDDEN).against(name) == ""
 
 
@@ -32,11 +24,11 @@ NO_ASSETS = (
 
 
 @pytest.mark.parametrize("name", [*NO_ASSETS.split(), "a\nb.css", "a\\b.css"])
-def test_everything_else_is_refused(publishing: ModuleType, name: str) -> None:
+def test_everything_else_is_refused(name: str) -> None:
     assert publishing.Rule(KINDS, FORBIDDEN).against(name)
 
 
-def test_a_name_without_a_suffix_can_be_a_kind(publishing: ModuleType) -> None:
+def test_a_name_without_a_suffix_can_be_a_kind() -> None:
     rule = publishing.Rule([*KINDS, ""], FORBIDDEN)
     assert [name for name in ("LICENSE", "x.", "x.p12", ".env", "x.css") if not rule.against(name)] == [
         "LICENSE",
@@ -44,7 +36,7 @@ def test_a_name_without_a_suffix_can_be_a_kind(publishing: ModuleType) -> None:
     ]
 
 
-def test_links_lead_to_assets_below_the_folder_or_are_refused(publishing: ModuleType, tmp_path: Path) -> None:
+def test_links_lead_to_assets_below_the_folder_or_are_refused(tmp_path: Path) -> None:
     source = tmp_path / "code/static"
     (source / "css/.git").mkdir(parents=True)
     (tmp_path / "shared/uploads").mkdir(parents=True)

@@ -18,7 +18,7 @@ PLAYBOOK = """
   roles: [server]
 """
 TASKS = """
-- release_files:
+- slipway.flask.release_files:
     dest: "{{ dest }}"
     templates: "{{ own + [role_path ~ '/templates'] }}"
     files:

@@ -2,73 +2,47 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-
-from plugin import ROOT
-
-FOLDERS = [ROOT / "roles/app/module_utils", ROOT / "roles/app/library"]
+from ansible_collections.slipway.flask.plugins.module_utils.engine import release, sandbox, traffic
+from ansible_collections.slipway.flask.plugins.modules import release_activate, release_build
 
 
-@pytest.fixture(scope="module")
-def utils() -> Iterator[dict[str, ModuleType]]:
-    """Return the modules by name; they find each other where Ansible puts them."""
-    loaded = {}
-    for name in ("release", "traffic", "deploy", "publishing", "sandbox", "release_build", "release_activate"):
-        (path,) = (folder / f"{name}.py" for folder in FOLDERS if (folder / f"{name}.py").exists())
-        spec = importlib.util.spec_from_file_location(f"ansible.module_utils.{name}", path)
-        assert spec
-        assert spec.loader
-        loaded[name] = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(loaded[name])
-    yield loaded
-    for name in loaded:
-        del sys.modules[f"ansible.module_utils.{name}"]
-
-
-def test_a_connection_counts_from_the_moment_it_waits_to_be_accepted(
-    utils: dict[str, ModuleType], tmp_path: Path
-) -> None:
+def test_a_connection_counts_from_the_moment_it_waits_to_be_accepted(tmp_path: Path) -> None:
     path = tmp_path / "app.sock"
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
         server.bind(str(path))
         server.listen()
-        assert utils["traffic"].connections(path) == 0
+        assert traffic.connections(path) == 0
         client.connect(str(path))
-        assert utils["traffic"].connections(path) == 1
+        assert traffic.connections(path) == 1
         accepted, _ = server.accept()
-        assert utils["traffic"].connections(path) == 1
+        assert traffic.connections(path) == 1
         client.close()
         accepted.close()
-        assert utils["traffic"].connections(path) == 0
+        assert traffic.connections(path) == 0
 
 
-def test_what_an_application_puts_beside_its_socket_is_no_instance(
-    utils: dict[str, ModuleType], tmp_path: Path
-) -> None:
+def test_what_an_application_puts_beside_its_socket_is_no_instance(tmp_path: Path) -> None:
     """It owns the folder; a deploy and a removal have to get through all the same."""
     release_id = "0123456789ab"
     (tmp_path / "home/releases" / release_id).mkdir(parents=True)
     for name in ("x.sock", f"{release_id}.sock"):
         (tmp_path / "run/instances" / name).mkdir(parents=True)
-    traffic = utils["traffic"].Traffic(str(tmp_path / "home"), str(tmp_path / "run"), "site", "site", "www-data")
-    assert traffic.others() == []
-    traffic.stop(utils["release"].Release(traffic.home, release_id))
+    moved = traffic.Traffic(str(tmp_path / "home"), str(tmp_path / "run"), "site", "site", "www-data")
+    assert moved.others() == []
+    moved.stop(release.Release(moved.home, release_id))
 
 
-def test_a_name_that_a_neighbour_made_up_counts_for_no_connection(utils: dict[str, ModuleType], tmp_path: Path) -> None:
+def test_a_name_that_a_neighbour_made_up_counts_for_no_connection(tmp_path: Path) -> None:
     path = tmp_path / "app.sock"
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
         server.bind(f"\0x{path}")
         server.listen()
         client.connect(f"\0x{path}")
-        assert utils["traffic"].connections(path) == 0
+        assert traffic.connections(path) == 0
 
 
 BUILD = {
@@ -85,7 +59,7 @@ BUILD = {
 }
 
 
-def test_whatever_a_release_is_made_of_counts_in_its_id(utils: dict[str, ModuleType], tmp_path: Path) -> None:
+def test_whatever_a_release_is_made_of_counts_in_its_id(tmp_path: Path) -> None:
     """Each file of `next` by its name and content, each parameter, the interpreter; and nothing else."""
     stage = tmp_path / "next"
     files = [
@@ -103,7 +77,7 @@ def test_whatever_a_release_is_made_of_counts_in_its_id(utils: dict[str, ModuleT
 
     def id_with(python: str = "/usr/bin/python3.13", **changed: object) -> str:
         params = {**BUILD, "home": str(tmp_path), "source": "v1", **changed}
-        return str(utils["release_build"].release_id(params, python))
+        return str(release_build.release_id(params, python))
 
     first = id_with()
     assert id_with(source="v2", lock="another run") == first
@@ -123,9 +97,7 @@ def test_whatever_a_release_is_made_of_counts_in_its_id(utils: dict[str, ModuleT
     assert id_with() == first
 
 
-def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(
-    utils: dict[str, ModuleType], tmp_path: Path
-) -> None:
+def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(tmp_path: Path) -> None:
     """What root alone may read is refused to it, and a file that never ends is not begun."""
     code = tmp_path / "code"
     code.mkdir()
@@ -134,7 +106,7 @@ def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(
         folder.chmod(0o755)
     (code / "kernel.txt").symlink_to("/proc/kmsg")
     (tmp_path / "hashes.txt").write_text("")
-    look, act_as = utils["release_build"].look, utils["sandbox"].act_as
+    look, act_as = release_build.look, sandbox.act_as
     found = act_as("nobody", lambda: look(code, {**BUILD, "server": "uwsgi"}, "python3"))
     assert found["module"] == BUILD["module"]
     (code / "uwsgi.ini").symlink_to("/etc/shadow")
@@ -142,7 +114,7 @@ def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(
         act_as("nobody", lambda: look(code, {**BUILD, "server": "uwsgi"}, "python3"))
 
 
-def test_a_worker_that_was_restarted_has_died_whatever_it_does_just_now(utils: dict[str, ModuleType]) -> None:
+def test_a_worker_that_was_restarted_has_died_whatever_it_does_just_now() -> None:
     """The web server is not one of them: its gate has passed, and the process manager sees to it."""
     status = [
         "site@0123456789ab.service\trunning\t5\t1\t0",
@@ -151,5 +123,5 @@ def test_a_worker_that_was_restarted_has_died_whatever_it_does_just_now(utils: d
         "site-frail-2@0123456789ab.service\tfailing\t0\t0\t0",
         "site-tick@0123456789ab.timer\twaiting\t5\t0\t0",
     ]
-    dead = utils["release_activate"].dead_workers("\n".join(status), "site@0123456789ab")
+    dead = release_activate.dead_workers("\n".join(status), "site@0123456789ab")
     assert dead == ["site-frail-1@0123456789ab.service", "site-frail-2@0123456789ab.service"]

@@ -6,19 +6,10 @@ import io
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-
-from plugin import load
-
-
-@pytest.fixture(scope="module")
-def plugin() -> ModuleType:
-    """Return the action plugin as a module."""
-    return load("roles/app/action_plugins/release_source.py")
+from ansible_collections.slipway.flask.plugins.action import release_lock, release_source
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -78,8 +69,8 @@ def names(packed: bytes) -> list[str]:
         return archive.getnames()
 
 
-def test_a_folder_goes_without_what_gitignore_names(plugin: ModuleType, folder: Path) -> None:
-    assert names(plugin.pack(str(folder)).archive) == [
+def test_a_folder_goes_without_what_gitignore_names(folder: Path) -> None:
+    assert names(release_source.pack(str(folder)).archive) == [
         ".gitignore",
         "link",
         "main.py",
@@ -88,38 +79,38 @@ def test_a_folder_goes_without_what_gitignore_names(plugin: ModuleType, folder: 
     ]
 
 
-def test_a_repository_that_is_a_folder_goes_as_it_is_and_without_git(plugin: ModuleType, repository: Path) -> None:
-    packed = plugin.pack(str(repository)).archive
+def test_a_repository_that_is_a_folder_goes_as_it_is_and_without_git(repository: Path) -> None:
+    packed = release_source.pack(str(repository)).archive
     assert names(packed) == [".gitignore", "link", "main.py", "static/style.css", "tool.sh"]
     assert content(packed, "main.py") == "app = 3\n"
 
 
-def test_a_deleted_file_stays_behind(plugin: ModuleType, repository: Path) -> None:
+def test_a_deleted_file_stays_behind(repository: Path) -> None:
     (repository / "tool.sh").unlink()
-    assert "tool.sh" not in names(plugin.pack(str(repository)).archive)
+    assert "tool.sh" not in names(release_source.pack(str(repository)).archive)
 
 
-def test_the_same_files_are_the_same_bytes(plugin: ModuleType, folder: Path) -> None:
-    first = plugin.pack(str(folder)).archive
+def test_the_same_files_are_the_same_bytes(folder: Path) -> None:
+    first = release_source.pack(str(folder)).archive
     (folder / "main.py").touch()
     (folder / "tool.sh").chmod(0o700)
-    assert plugin.pack(str(folder)).archive == first
+    assert release_source.pack(str(folder)).archive == first
 
 
 @pytest.mark.parametrize("change", ["content", "mode", "name"])
-def test_a_change_is_other_bytes(plugin: ModuleType, folder: Path, change: str) -> None:
-    first = plugin.pack(str(folder)).archive
+def test_a_change_is_other_bytes(folder: Path, change: str) -> None:
+    first = release_source.pack(str(folder)).archive
     if change == "content":
         (folder / "main.py").write_text("app = 2\n")
     elif change == "mode":
         (folder / "main.py").chmod(0o755)
     else:
         (folder / "main.py").rename(folder / "wsgi.py")
-    assert plugin.pack(str(folder)).archive != first
+    assert release_source.pack(str(folder)).archive != first
 
 
-def test_the_archive_tells_nothing_of_this_machine(plugin: ModuleType, folder: Path) -> None:
-    with tarfile.open(fileobj=io.BytesIO(plugin.pack(str(folder)).archive)) as archive:
+def test_the_archive_tells_nothing_of_this_machine(folder: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(release_source.pack(str(folder)).archive)) as archive:
         members = archive.getmembers()
     assert {(member.uid, member.uname, member.mtime) for member in members} == {(0, "", 0)}
     assert {member.name: member.mode for member in members if member.isfile()} == {
@@ -131,26 +122,24 @@ def test_the_archive_tells_nothing_of_this_machine(plugin: ModuleType, folder: P
 
 
 @pytest.mark.parametrize(("ref", "expected"), [("", "app = 2\n"), ("main", "app = 2\n"), ("v1", "app = 1\n")])
-def test_git_brings_the_ref_that_is_asked_for(plugin: ModuleType, repository: Path, ref: str, expected: str) -> None:
-    assert content(plugin.pack(f"file://{repository}", ref).archive, "main.py") == expected
+def test_git_brings_the_ref_that_is_asked_for(repository: Path, ref: str, expected: str) -> None:
+    assert content(release_source.pack(f"file://{repository}", ref).archive, "main.py") == expected
 
 
-def test_a_commit_may_be_named_in_full_or_in_short(plugin: ModuleType, repository: Path) -> None:
+def test_a_commit_may_be_named_in_full_or_in_short(repository: Path) -> None:
     commit = git(repository, "rev-parse", "v1")
     for ref in (commit, commit[:8]):
-        assert content(plugin.pack(f"file://{repository}", ref).archive, "main.py") == "app = 1\n"
+        assert content(release_source.pack(f"file://{repository}", ref).archive, "main.py") == "app = 1\n"
 
 
-def test_a_commit_and_the_same_files_in_a_folder_are_one_release(
-    plugin: ModuleType, repository: Path, tmp_path: Path
-) -> None:
+def test_a_commit_and_the_same_files_in_a_folder_are_one_release(repository: Path, tmp_path: Path) -> None:
     git(repository, "checkout", "--quiet", ".")
-    assert plugin.pack(f"file://{repository}").archive == plugin.pack(str(repository)).archive
+    assert release_source.pack(f"file://{repository}").archive == release_source.pack(str(repository)).archive
 
 
-def test_a_subfolder_is_the_application(plugin: ModuleType, repository: Path) -> None:
-    assert names(plugin.pack(f"file://{repository}", "", "static").archive) == ["style.css"]
-    assert names(plugin.pack(str(repository), "", "static").archive) == ["style.css"]
+def test_a_subfolder_is_the_application(repository: Path) -> None:
+    assert names(release_source.pack(f"file://{repository}", "", "static").archive) == ["style.css"]
+    assert names(release_source.pack(str(repository), "", "static").archive) == ["style.css"]
 
 
 @pytest.mark.parametrize(
@@ -170,28 +159,27 @@ def test_a_subfolder_is_the_application(plugin: ModuleType, repository: Path) ->
     ],
 )
 def test_a_source_that_cannot_be_had_is_said_plainly(
-    plugin: ModuleType, repository: Path, source: str, ref: str, path: str, message: str
+    repository: Path, source: str, ref: str, path: str, message: str
 ) -> None:
     (repository / "static/empty").mkdir()
-    with pytest.raises(plugin.SourceError, match=message.replace("(", r"\(")):
-        plugin.pack(source.format(repository=repository), ref, path)
+    with pytest.raises(release_source.SourceError, match=message.replace("(", r"\(")):
+        release_source.pack(source.format(repository=repository), ref, path)
 
 
-def test_a_password_in_the_address_is_not_shown(plugin: ModuleType) -> None:
+def test_a_password_in_the_address_is_not_shown() -> None:
     """What cannot be fetched is said by its address, and the screen of a deploy is often somebody else's log."""
-    with pytest.raises(plugin.SourceError) as refused:
-        plugin.pack("file://ada:s3cr3t@/no/such/repository.git")
+    with pytest.raises(release_source.SourceError) as refused:
+        release_source.pack("file://ada:s3cr3t@/no/such/repository.git")
     assert "s3cr3t" not in str(refused.value)
     assert "/no/such/repository.git" in str(refused.value)
 
 
 def test_a_password_in_the_address_is_not_kept_on_the_server() -> None:
     """The lock and the log of deploys name the source; others may read the one, and a backup holds the other."""
-    lock = load("roles/app/action_plugins/release_lock.py")
-    assert lock.without_password("https://ada:s3cr3t@git.test/me/book.git") == "https://git.test/me/book.git"
-    assert lock.without_password("https://git.test/@me/book.git") == "https://git.test/@me/book.git"
-    assert lock.without_password("git@git.test:me/book.git") == "git@git.test:me/book.git"
-    assert lock.without_password("v1.2") == "v1.2"
+    assert release_lock.without_password("https://ada:s3cr3t@git.test/me/book.git") == "https://git.test/me/book.git"
+    assert release_lock.without_password("https://git.test/@me/book.git") == "https://git.test/@me/book.git"
+    assert release_lock.without_password("git@git.test:me/book.git") == "git@git.test:me/book.git"
+    assert release_lock.without_password("v1.2") == "v1.2"
 
 
 # --- A source that attacks whoever packs it
@@ -216,22 +204,18 @@ def set_trap(repository: Path, program: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["{}", "file://{}", "{}@main"])
-def test_nothing_that_a_repository_names_is_run(
-    plugin: ModuleType, repository: Path, trap: tuple[Path, Path], way: str
-) -> None:
+def test_nothing_that_a_repository_names_is_run(repository: Path, trap: tuple[Path, Path], way: str) -> None:
     program, mark = trap
     set_trap(repository, program)
     git(repository, "-c", "core.fsmonitor=false", "status")  # git would run them
     assert mark.exists()
     mark.unlink()
     source, _, ref = way.format(repository).partition("@")
-    assert "main.py" in names(plugin.pack(source, ref).archive)
+    assert "main.py" in names(release_source.pack(source, ref).archive)
     assert not mark.exists()
 
 
-def test_nothing_that_a_submodule_names_is_run(
-    plugin: ModuleType, repository: Path, trap: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_nothing_that_a_submodule_names_is_run(repository: Path, trap: tuple[Path, Path], tmp_path: Path) -> None:
     program, mark = trap
     git(tmp_path, "clone", "--quiet", str(repository), "library")
     git(
@@ -245,17 +229,17 @@ def test_nothing_that_a_submodule_names_is_run(
         "library",
     )
     git(repository, "commit", "--quiet", "--all", "--message", "with a submodule")
-    assert not plugin.pack(str(repository), "").commit.endswith("-dirty")
+    assert not release_source.pack(str(repository), "").commit.endswith("-dirty")
     git(repository / "library", "config", "filter.trap.clean", str(program))
     (repository / "library/.gitattributes").write_text("* filter=trap\n")
     (repository / "library/main.py").touch()
-    assert "library/main.py" in names(plugin.pack(str(repository), "").archive)
+    assert "library/main.py" in names(release_source.pack(str(repository), "").archive)
     assert not mark.exists()
     git(repository, "describe", "--always", "--dirty")  # git would run it
     assert mark.exists()
 
 
-def test_what_a_repository_lacks_is_not_fetched(plugin: ModuleType, repository: Path, trap: tuple[Path, Path]) -> None:
+def test_what_a_repository_lacks_is_not_fetched(repository: Path, trap: tuple[Path, Path]) -> None:
     """As a partial clone would, with a program of its own configuration's choice."""
     program, mark = trap
     git(repository, "config", "remote.origin.url", "git@nowhere.test:x.git")
@@ -264,26 +248,24 @@ def test_what_a_repository_lacks_is_not_fetched(plugin: ModuleType, repository: 
     git(repository, "config", "extensions.partialClone", "origin")
     tree = git(repository, "rev-parse", "HEAD^{tree}")
     (repository / ".git/objects" / tree[:2] / tree[2:]).unlink()
-    plugin.pack(str(repository))
+    release_source.pack(str(repository))
     assert not mark.exists()
 
 
-def test_a_folder_of_somebody_else_s_is_refused(
-    plugin: ModuleType, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_somebody_else_s_is_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    with pytest.raises(plugin.SourceError, match=r"git config --global --add safe.directory"):
-        plugin.pack(str(repository))
-    with pytest.raises(plugin.SourceError, match="dubious ownership"):
-        plugin.pack(f"file://{repository}")
+    with pytest.raises(release_source.SourceError, match=r"git config --global --add safe.directory"):
+        release_source.pack(str(repository))
+    with pytest.raises(release_source.SourceError, match="dubious ownership"):
+        release_source.pack(f"file://{repository}")
 
 
 @pytest.mark.parametrize("ref", ["--upload-pack=/x.sh", "-x", "+main", "main:refs/heads/x", "a b", "v*", "ma^in"])
-def test_a_ref_can_be_no_option(plugin: ModuleType, repository: Path, ref: str) -> None:
+def test_a_ref_can_be_no_option(repository: Path, ref: str) -> None:
     for source in (str(repository), f"file://{repository}"):
-        with pytest.raises(plugin.SourceError, match=r"app_source_ref: .* cannot name a branch"):
-            plugin.pack(source, ref)
+        with pytest.raises(release_source.SourceError, match=r"app_source_ref: .* cannot name a branch"):
+            release_source.pack(source, ref)
 
 
 def tree_of(repository: Path, *entries: tuple[str, str, str]) -> str:
@@ -305,31 +287,31 @@ def object_of(repository: Path, text: str) -> str:
     return git(repository, "hash-object", "-w", "object")
 
 
-def test_a_tree_with_a_link_and_a_folder_of_one_name_is_refused(plugin: ModuleType, repository: Path) -> None:
+def test_a_tree_with_a_link_and_a_folder_of_one_name_is_refused(repository: Path) -> None:
     inner = tree_of(repository, ("100644", "pwn", object_of(repository, "* * * * * root id\n")))
     tree = tree_of(repository, ("120000", "x", object_of(repository, "/etc/cron.d")), ("40000", "x", inner))
     commit = git(repository, "commit-tree", tree, "-m", "trap")
     git(repository, "branch", "trap", commit)
-    with pytest.raises(plugin.SourceError, match=r"^app_source: 'x' is there twice"):
-        plugin.pack(f"file://{repository}", "trap")
+    with pytest.raises(release_source.SourceError, match=r"^app_source: 'x' is there twice"):
+        release_source.pack(f"file://{repository}", "trap")
 
 
-def test_two_folders_of_one_name_are_refused(plugin: ModuleType, repository: Path) -> None:
+def test_two_folders_of_one_name_are_refused(repository: Path) -> None:
     """Of which git hands out one, or both as one."""
     inner = [tree_of(repository, ("100644", name, object_of(repository, ""))) for name in ("a", "b")]
     tree = tree_of(repository, ("40000", "web", inner[0]), ("40000", "web", inner[1]))
     git(repository, "branch", "trap", git(repository, "commit-tree", tree, "-m", "trap"))
     for subfolder in ("", "web"):
-        with pytest.raises(plugin.SourceError, match=r"^app_source: 'web' is there twice"):
-            plugin.pack(f"file://{repository}", "trap", subfolder)
+        with pytest.raises(release_source.SourceError, match=r"^app_source: 'web' is there twice"):
+            release_source.pack(f"file://{repository}", "trap", subfolder)
 
 
-def test_what_is_fetched_is_checked_by_git_too(plugin: ModuleType, repository: Path) -> None:
+def test_what_is_fetched_is_checked_by_git_too(repository: Path) -> None:
     inner = tree_of(repository, ("100644", "pwn", object_of(repository, "")))
     commit = git(repository, "commit-tree", tree_of(repository, ("40000", "..", inner)), "-m", "trap")
     git(repository, "branch", "trap", commit)
-    with pytest.raises(plugin.SourceError, match=r"git cannot fetch .trap.*hasDotdot"):
-        plugin.pack(f"file://{repository}", "trap")
+    with pytest.raises(release_source.SourceError, match=r"git cannot fetch .trap.*hasDotdot"):
+        release_source.pack(f"file://{repository}", "trap")
 
 
 @pytest.mark.parametrize(
@@ -343,24 +325,23 @@ def test_what_is_fetched_is_checked_by_git_too(plugin: ModuleType, repository: P
         (["a/.GIT/config"], "is git's own"),
     ],
 )
-def test_what_would_be_laid_out_elsewhere_is_refused(plugin: ModuleType, paths: list[str], message: str) -> None:
-    def files() -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+def test_what_would_be_laid_out_elsewhere_is_refused(paths: list[str], message: str) -> None:
+    def files() -> release_source.Entries:
         for path in paths:
             name, _, link = path.partition(" -> ")
-            yield plugin.entry(name, 0, link=link), b""
+            yield release_source.entry(name, 0, link=link), b""
+        return ""
 
-    with pytest.raises(plugin.SourceError, match=re.escape(message)):
-        list(plugin.checked(files()))
+    with pytest.raises(release_source.SourceError, match=re.escape(message)):
+        list(release_source.checked(files()))
 
 
-def test_a_tracked_file_below_what_has_become_a_link_is_refused(
-    plugin: ModuleType, repository: Path, tmp_path: Path
-) -> None:
+def test_a_tracked_file_below_what_has_become_a_link_is_refused(repository: Path, tmp_path: Path) -> None:
     """What lies there is none of the application's."""
     (repository / "static/style.css").unlink()
     (repository / "static").rmdir()
     (tmp_path / "private").mkdir()
     (tmp_path / "private/style.css").write_text("secret")
     (repository / "static").symlink_to(tmp_path / "private")
-    with pytest.raises(plugin.SourceError, match=r"'static/style.css' lies below 'static', which is a link"):
-        plugin.pack(str(repository))
+    with pytest.raises(release_source.SourceError, match=r"'static/style.css' lies below 'static', which is a link"):
+        release_source.pack(str(repository))

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import pytest
-
-from plugin import load
+from ansible_collections.slipway.flask.plugins.action import show
+from ansible_collections.slipway.flask.plugins.filter import report
 
 NOW = 1_700_000_000
 ACTIVE, OLD, BROKEN = "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"
-
-
-@pytest.fixture(scope="module")
-def report() -> ModuleType:
-    """Return the filter plugin as a module."""
-    return load("playbooks/filter_plugins/report.py")
 
 
 def release(name: str, state: str, **facts: object) -> dict[str, Any]:
@@ -57,17 +50,15 @@ def application() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def table(report: ModuleType, application: dict[str, Any] | None, **look: object) -> list[str]:
+def table(application: dict[str, Any] | None, **look: object) -> list[str]:
     """Return the lines shown for one host, their white space folded."""
     hosts = {"web1": {"application": application, "database": None, "problem": "", **look}}
     text: str = report.status_table({"application": "book", "hosts": hosts})
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
-def test_the_table_says_which_release_is_what_and_why_one_failed(
-    report: ModuleType, application: dict[str, Any]
-) -> None:
-    lines = table(report, application)
+def test_the_table_says_which_release_is_what_and_why_one_failed(application: dict[str, Any]) -> None:
+    lines = table(application)
     moment = report.moment
     assert f"{ACTIVE} active {moment(NOW - 7200)} {moment(NOW - 3600)} v1" in lines
     assert f"{BROKEN} failed {moment(NOW - 7200)} - v1" in lines
@@ -75,32 +66,30 @@ def test_the_table_says_which_release_is_what_and_why_one_failed(
     assert any(line.startswith(OLD) and "…" in line and line.endswith("v0.1") for line in lines)
     served = f"static files of {OLD} are served too, until the next deploy or playbooks/withdraw.yml"
     assert served in lines
-    assert served not in table(report, application | {"previous": ""})
+    assert served not in table(application | {"previous": ""})
 
 
 def test_a_program_of_another_release_is_named_with_it_and_a_job_that_waits_is_idle(
-    report: ModuleType, application: dict[str, Any]
+    application: dict[str, Any],
 ) -> None:
-    lines = table(report, application)
+    lines = table(application)
     assert "web web running 60 min 2 5.0 MB" in lines
     assert "sweep job idle - 0 -" in lines
     assert f"mail-1 worker failing 5 s 9 - {OLD}" in lines
 
 
-def test_a_deploy_that_failed_is_shown_with_its_step_and_reason(
-    report: ModuleType, application: dict[str, Any]
-) -> None:
-    lines = table(report, application)
+def test_a_deploy_that_failed_is_shown_with_its_step_and_reason(application: dict[str, Any]) -> None:
+    lines = table(application)
     assert f"{report.moment(NOW)} deploy {BROKEN} failed (build) 4 s ada from desk" in lines
     assert f"{report.moment(NOW)}: app_module: no." in lines
     application["releases"][1]["reason"] = "app_module: no."
-    assert not any(line.startswith(f"{report.moment(NOW)}: ") for line in table(report, application))  # said above
+    assert not any(line.startswith(f"{report.moment(NOW)}: ") for line in table(application))  # said above
 
 
-def test_who_deploys_and_that_the_site_is_closed_is_said(report: ModuleType, application: dict[str, Any]) -> None:
-    assert "lock nobody deploys" in table(report, application)
+def test_who_deploys_and_that_the_site_is_closed_is_said(application: dict[str, Any]) -> None:
+    assert "lock nobody deploys" in table(application)
     lock = {"who": "ada", "host": "desk", "since": NOW, "verb": "deploy", "step": None, "id": None, "source": None}
-    lines = table(report, application | {"lock": lock, "maintenance": NOW})
+    lines = table(application | {"lock": lock, "maintenance": NOW})
     assert f"lock ada from desk, since {report.moment(NOW)} (deploy, step: begin)" in lines
     assert f"maintenance on, since {report.moment(NOW)}" in lines
 
@@ -110,59 +99,58 @@ def test_who_deploys_and_that_the_site_is_closed_is_said(report: ModuleType, app
     [(NOW + 60 * 86400, ", 60 days"), (NOW + 5 * 86400, ", only 5 days"), (NOW - 1, "EXPIRED on")],
 )
 def test_a_certificate_that_ends_soon_or_has_ended_is_warned_of(
-    report: ModuleType, application: dict[str, Any], until: int, words: str
+    application: dict[str, Any], until: int, words: str
 ) -> None:
     certificate = {"path": "/etc/ssl/book.pem", "until": until, "problem": ""}
-    lines = table(report, application | {"certificates": [certificate]})
+    lines = table(application | {"certificates": [certificate]})
     (line,) = (line for line in lines if line.startswith("certificate"))
     assert words in line
 
 
-def test_without_a_certificate_nothing_is_said_of_one(report: ModuleType, application: dict[str, Any]) -> None:
-    assert not any("certificate" in line for line in table(report, application))
+def test_without_a_certificate_nothing_is_said_of_one(application: dict[str, Any]) -> None:
+    assert not any("certificate" in line for line in table(application))
 
 
-def test_the_database_is_told_by_its_size_or_by_what_is_wrong(report: ModuleType, application: dict[str, Any]) -> None:
+def test_the_database_is_told_by_its_size_or_by_what_is_wrong(application: dict[str, Any]) -> None:
     good = {"name": "book", "bytes": 8 << 20, "connections": 3, "problem": ""}
-    assert "database book: 8.0 MB, 3 connections" in table(report, application, database=good)
+    assert "database book: 8.0 MB, 3 connections" in table(application, database=good)
     bad = {"name": "book", "bytes": None, "connections": 0, "problem": "connection refused"}
-    assert "database book: connection refused" in table(report, None, database=bad)
+    assert "database book: connection refused" in table(None, database=bad)
 
 
-def test_where_nothing_is_deployed_that_is_the_one_message(report: ModuleType, application: dict[str, Any]) -> None:
+def test_where_nothing_is_deployed_that_is_the_one_message(application: dict[str, Any]) -> None:
     nothing = application | {"releases": [], "programs": [], "deploys": [], "active": "", "previous": ""}
     gone = {"name": "book", "bytes": None, "connections": 0, "problem": "no such user: postgres"}
-    assert table(report, nothing, database=gone) == [
+    assert table(nothing, database=gone) == [
         "book on web1: nothing is deployed yet. ansible-playbook site.yml brings it."
     ]
 
 
-def test_a_host_that_cannot_be_reached_is_named(report: ModuleType) -> None:
-    assert table(report, None, problem="it cannot be reached.") == ["book on web1: it cannot be reached."]
+def test_a_host_that_cannot_be_reached_is_named() -> None:
+    assert table(None, problem="it cannot be reached.") == ["book on web1: it cannot be reached."]
 
 
 @pytest.mark.parametrize(
     ("count", "words"),
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (10 << 20, "10 MB"), (3 << 40, "3.0 TB"), (5 << 50, "5120.0 TB")],
 )
-def test_a_size_is_written_as_a_person_reads_it(report: ModuleType, count: int, words: str) -> None:
+def test_a_size_is_written_as_a_person_reads_it(count: int, words: str) -> None:
     assert report.size(count) == words
 
 
 @pytest.mark.parametrize(
     ("seconds", "words"), [(-1, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (200000, "2 days")]
 )
-def test_an_age_is_written_as_a_person_reads_it(report: ModuleType, seconds: int, words: str) -> None:
+def test_an_age_is_written_as_a_person_reads_it(seconds: int, words: str) -> None:
     assert report.age(seconds) == words
 
 
-def test_logs_are_shown_below_their_titles_as_they_are(report: ModuleType) -> None:
+def test_logs_are_shown_below_their_titles_as_they_are() -> None:
     logs = [{"title": "web1, application", "lines": ['{"a": "b\\n"}  ', "  indented"]}, {"title": "db1", "lines": []}]
     assert report.log_text(logs) == ('==> web1, application <==\n{"a": "b\\n"}\n  indented\n\n==> db1 <==\n(nothing)')
 
 
 def test_what_a_terminal_would_obey_is_spelled_out() -> None:
     """Logs hold what visitors and applications sent: escape sequences, carriage returns, marks that turn text around."""
-    show = load("playbooks/action_plugins/show.py")
     shown = show.visible("a\x1b]0;title\x07b\rc\x9b31m\u202ed\ttab ✓\nnext")
     assert shown == "a\\x1b]0;title\\x07b\\rc\\x9b31m\\u202ed\ttab ✓\nnext"

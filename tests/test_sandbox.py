@@ -5,48 +5,42 @@ from __future__ import annotations
 import os
 import pwd
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
+from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox
 
-from plugin import ROOT, load
+from plugin import ROOT
 
 USER = "nobody"
 # What the two sandboxes of an application say in other words: the services' is a variable's, or a folder's more.
 OWN = {"ReadWritePaths", "TemporaryFileSystem", "PrivatePIDs"}
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> ModuleType:
-    """Return the module."""
-    return load("roles/app/module_utils/sandbox.py")
-
-
-def test_a_function_has_a_user_s_rights_alone_and_returns_what_it_found(sandbox: ModuleType) -> None:
+def test_a_function_has_a_user_s_rights_alone_and_returns_what_it_found() -> None:
     found = sandbox.act_as(USER, lambda: {"user": os.geteuid(), "saved": os.getresuid()[2], "groups": os.getgroups()})
     account = pwd.getpwnam(USER)
     assert found == {"user": account.pw_uid, "saved": account.pw_uid, "groups": [account.pw_gid]}
     assert os.geteuid() == 0
 
 
-def test_what_a_user_may_not_do_is_an_error_as_elsewhere(sandbox: ModuleType) -> None:
+def test_what_a_user_may_not_do_is_an_error_as_elsewhere() -> None:
     with pytest.raises(PermissionError, match="shadow"):
         sandbox.act_as(USER, Path("/etc/shadow").read_text)
 
 
-def test_an_error_of_its_own_is_no_silence(sandbox: ModuleType) -> None:
+def test_an_error_of_its_own_is_no_silence() -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         sandbox.act_as(USER, lambda: 1 // 0)
     with pytest.raises(RuntimeError, match="not JSON serializable"):
         sandbox.act_as(USER, object)
 
 
-def test_a_value_is_quoted_for_a_file_of_variables(sandbox: ModuleType) -> None:
+def test_a_value_is_quoted_for_a_file_of_variables() -> None:
     assert sandbox.quoted('a "b" $c `d` \\e') == '"a \\"b\\" \\$c \\`d\\` \\\\e"'
 
 
-def test_output_without_an_end_is_not_kept(sandbox: ModuleType) -> None:
+def test_output_without_an_end_is_not_kept() -> None:
     with Path("/dev/zero").open("rb") as endless:
         output, wrong = sandbox.read(endless.fileno(), 60)
     assert (len(output) >> 20, wrong) == (16, "stopped, as it printed more than 16 MiB")
@@ -54,7 +48,7 @@ def test_output_without_an_end_is_not_kept(sandbox: ModuleType) -> None:
         assert sandbox.read(file.fileno(), 60) == (Path("/etc/hostname").read_bytes(), "")
 
 
-def test_directives_are_given_as_a_unit_file_has_them(sandbox: ModuleType) -> None:
+def test_directives_are_given_as_a_unit_file_has_them() -> None:
     given = {"PrivateTmp": None, "CapabilityBoundingSet": "", "SystemCallFilter": ["@system-service", "~@resources"]}
     assert sandbox.properties(given) == [
         "--property=CapabilityBoundingSet=",
@@ -63,7 +57,7 @@ def test_directives_are_given_as_a_unit_file_has_them(sandbox: ModuleType) -> No
     ]
 
 
-def test_directives_get_further_entries(sandbox: ModuleType) -> None:
+def test_directives_get_further_entries() -> None:
     given = {"BindPaths": "/a", "Nice": 5}
     more = sandbox.extend(given, BindPaths=[Path("/b")], BindReadOnlyPaths=[Path("/c")])
     assert more == {"BindPaths": ["/a", Path("/b")], "BindReadOnlyPaths": [Path("/c")], "Nice": 5}

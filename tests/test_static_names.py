@@ -4,39 +4,34 @@ from __future__ import annotations
 
 import itertools
 import re
-from types import ModuleType
 
 import pytest
+from ansible_collections.slipway.flask.plugins.filter import static_names
+from ansible_collections.slipway.flask.plugins.module_utils.engine import publishing
 
 import specs
-from plugin import load
 
 KINDS = ["css", "txt", "7z", "x-y"]
 FORBIDDEN = ["py", "sqlite3-wal", "txt2", "7z"]
 
 
-@pytest.fixture(scope="module")
-def names() -> ModuleType:
-    return load("plugins/filter/static_names.py")
+def allowed(path: str, kinds: list[str] = KINDS, forbidden: list[str] = FORBIDDEN) -> bool:
+    return bool(re.search(static_names.static_name_pattern("/a.b/static/", kinds, forbidden), path, re.IGNORECASE))
 
 
-def allowed(names: ModuleType, path: str, kinds: list[str] = KINDS, forbidden: list[str] = FORBIDDEN) -> bool:
-    return bool(re.search(names.static_name_pattern("/a.b/static/", kinds, forbidden), path, re.IGNORECASE))
-
-
-def test_edge_and_build_judge_each_name_alike(names: ModuleType) -> None:
-    rule = load("roles/app/module_utils/publishing.py").Rule(KINDS, FORBIDDEN)
+def test_edge_and_build_judge_each_name_alike() -> None:
+    rule = publishing.Rule(KINDS, FORBIDDEN)
     parts = ["", "a", ".", "~", "#", "css", "CSS", "Py", "py", "txt", "txt2", "7z", "x-y", " ", "\\", "\n", "\x7f", "é"]
     tried = {"".join(name) for name in itertools.product(parts, repeat=4)} - {""}
     tried |= {f"{name}.css" for name in tried}
-    differ = [name for name in tried if allowed(names, f"/a.b/static/{name}") != (rule.against(name) == "")]
+    differ = [name for name in tried if allowed(f"/a.b/static/{name}") != (rule.against(name) == "")]
     assert differ == []
     assert 100 < sum(rule.against(name) == "" for name in tried) < len(tried)
 
 
 @pytest.mark.parametrize("path", ["x.css", "css/x.css", "a.py/x.css", "a/b c/x.3f2a9c.css", "A/X.CSS", "100%.css"])
-def test_a_file_in_folders_may_be_asked_for(names: ModuleType, path: str) -> None:
-    assert allowed(names, f"/a.b/static/{path}")
+def test_a_file_in_folders_may_be_asked_for(path: str) -> None:
+    assert allowed(f"/a.b/static/{path}")
 
 
 @pytest.mark.parametrize(
@@ -58,28 +53,26 @@ def test_a_file_in_folders_may_be_asked_for(names: ModuleType, path: str) -> Non
         "a\n/x.css",
     ],
 )
-def test_no_other_path_may_be(names: ModuleType, path: str) -> None:
-    assert not allowed(names, f"/a.b/static/{path}")
-    assert not allowed(names, f"/a.b/static/{path}", ["css", ""])
+def test_no_other_path_may_be(path: str) -> None:
+    assert not allowed(f"/a.b/static/{path}")
+    assert not allowed(f"/a.b/static/{path}", ["css", ""])
 
 
-def test_nothing_else_is_a_static_url(names: ModuleType) -> None:
-    assert not allowed(names, "/a-b/static/x.css")
-    assert not allowed(names, "/x/a.b/static/x.css")
+def test_nothing_else_is_a_static_url() -> None:
+    assert not allowed("/a-b/static/x.css")
+    assert not allowed("/x/a.b/static/x.css")
 
 
 @pytest.mark.parametrize("kinds", [[""], ["css", ""]])
-def test_names_without_a_suffix_are_a_kind_of_their_own(names: ModuleType, kinds: list[str]) -> None:
-    judged = {
-        name: allowed(names, f"/a.b/static/{name}", kinds) for name in ["LICENSE", "a/b", "x.css", "x.", "~x", "x~"]
-    }
+def test_names_without_a_suffix_are_a_kind_of_their_own(kinds: list[str]) -> None:
+    judged = {name: allowed(f"/a.b/static/{name}", kinds) for name in ["LICENSE", "a/b", "x.css", "x.", "~x", "x~"]}
     assert judged == {"LICENSE": True, "a/b": True, "x.css": "css" in kinds, "x.": False, "~x": False, "x~": False}
 
 
-def test_lists_may_be_empty(names: ModuleType) -> None:
-    assert not allowed(names, "/a.b/static/x.css", [])
-    assert not allowed(names, "/a.b/static/x.", [])
-    assert allowed(names, "/a.b/static/x..css", ["css"], [])
+def test_lists_may_be_empty() -> None:
+    assert not allowed("/a.b/static/x.css", [])
+    assert not allowed("/a.b/static/x.", [])
+    assert allowed("/a.b/static/x..css", ["css"], [])
 
 
 @pytest.mark.parametrize("variable", ["static_kinds", "static_forbidden_suffixes"])

@@ -256,6 +256,7 @@ FAST = LINTERS | {check.name for check in checks.fast_tests()}
         (["roles/gunicorn/tasks/main.yml"], {"gunicorn", "app", "pair"}),
         (["roles/granian/templates/serve.j2"], {"granian", "app", "releases", "matrix", "hostile"}),
         (["plugins/module_utils/edge_files.py"], {"nginx", "apache", "pair", "matrix", "hostile"}),
+        (["plugins/filter/networks.py"], {"connection_limit", "nginx", "apache", "pair"}),
         (["molecule/shared/edge_promises/test_promises.py"], {"nginx", "apache"}),
         (["molecule/systemd/files/serve"], {"systemd", "supervisor"}),
         (["molecule/shared/one_application/again.yml"], {"app", "releases"}),
@@ -273,7 +274,7 @@ def test_a_change_asks_the_scenarios_that_it_can_touch(
 def test_a_change_of_what_journeys_share_asks_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
     journeys = {"default", "lifecycle", "matrix", "neighbours", "pair"}
     assert names(["playbooks/deploy.yml"], monkeypatch) >= journeys
-    assert names(["roles/app/library/release_build.py"], monkeypatch) >= {*journeys, "app", "releases"}
+    assert names(["plugins/module_utils/engine/publishing.py"], monkeypatch) >= {*journeys, "app", "releases"}
     # Which the app servers' scenarios have, too.
     assert names(["roles/app/templates/slipway_wsgi.py.j2"], monkeypatch) >= {*journeys, "gunicorn", "mod_wsgi"}
 

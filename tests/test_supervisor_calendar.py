@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
-from plugin import load
-
-calendar = load("roles/supervisor/filter_plugins/calendar.py")
+from ansible_collections.slipway.flask.plugins.filter import calendar
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.edge_files import ARGUMENTS, EdgeFiles, RefusedError, bindable, run
+from ansible_collections.slipway.flask.plugins.module_utils.edge_files import (
+    ARGUMENTS,
+    EdgeFiles,
+    RefusedError,
+    bindable,
+    run,
+)
 
 DOCUMENTATION = r"""
 module: apache_configuration

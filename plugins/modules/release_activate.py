@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import Release, ReleaseError, last_lines, now
-from ansible.module_utils.traffic import Traffic
+from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import Release, ReleaseError, last_lines, now
+from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import Traffic
 
 DOCUMENTATION = r"""
 module: release_activate

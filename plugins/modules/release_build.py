@@ -19,10 +19,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ansible.module_utils import publishing, sandbox
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploy import NO_ROOM, Deploy, no_room
-from ansible.module_utils.release import LAYOUT, Release, ReleaseError, last_lines, now, releases, remove, replace
+from ansible_collections.slipway.flask.plugins.module_utils.engine import publishing, sandbox
+from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import NO_ROOM, Deploy, no_room
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import (
+    LAYOUT,
+    Release,
+    ReleaseError,
+    last_lines,
+    now,
+    releases,
+    remove,
+    replace,
+)
 
 DOCUMENTATION = r"""
 module: release_build
@@ -340,7 +349,7 @@ def install(release: Release, params: dict[str, Any], python: str) -> str:
     if same:
         # What was sealed is root's alone. uv makes good what still differs, such as a package that lies in the source itself.
         latest = max(same, key=lambda other: other.record.get("built", 0))
-        copy = ["cp", "--archive", f"{latest.path}/.venv/.", venv]
+        copy = ["cp", "--archive", f"{latest.path}/.venv/.", str(venv)]
         done = subprocess.run(copy, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
         if done.returncode:
             raise release.fail(no_room(release.home) if FULL in done.stderr else last_lines(done.stderr))

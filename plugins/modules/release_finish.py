@@ -4,9 +4,15 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import ReleaseError, last_good, linked, releases, remove
-from ansible.module_utils.traffic import Traffic
+from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import (
+    ReleaseError,
+    last_good,
+    linked,
+    releases,
+    remove,
+)
+from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import Traffic
 
 DOCUMENTATION = r"""
 module: release_finish

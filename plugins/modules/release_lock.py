@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploy import NO_ROOM, Deploy, no_room
-from ansible.module_utils.release import ReleaseError
+from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import NO_ROOM, Deploy, no_room
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import ReleaseError
 
 DOCUMENTATION = r"""
 module: release_lock

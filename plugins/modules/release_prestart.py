@@ -9,10 +9,10 @@ import secrets
 import shlex
 from typing import Any
 
-from ansible.module_utils import sandbox
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import Release, last_lines, now, replace
+from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox
+from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import Release, last_lines, now, replace
 
 DOCUMENTATION = r"""
 module: release_prestart

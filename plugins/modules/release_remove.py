@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils import release, sandbox
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import ReleaseError
-from ansible.module_utils.traffic import Traffic
+from ansible_collections.slipway.flask.plugins.module_utils.engine import release, sandbox
+from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import ReleaseError
+from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import Traffic
 
 DOCUMENTATION = r"""
 module: release_remove

@@ -6,8 +6,14 @@ from __future__ import annotations
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import Release, ReleaseError, last_good, linked, releases
+from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import (
+    Release,
+    ReleaseError,
+    last_good,
+    linked,
+    releases,
+)
 
 DOCUMENTATION = r"""
 module: release_select

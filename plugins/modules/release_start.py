@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import Release, ReleaseError
-from ansible.module_utils.traffic import POLL_SECONDS, Traffic, ask
+from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import Release, ReleaseError
+from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import POLL_SECONDS, Traffic, ask
 
 DOCUMENTATION = r"""
 module: release_start

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploy import Deploy
-from ansible.module_utils.release import Release, linked, now
+from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import Release, linked, now
 
 DOCUMENTATION = r"""
 module: release_status

@@ -18,15 +18,15 @@ from checks import ROOT, Check, fast_tests, linters, scenario_names, scenarios, 
 PROSE = re.compile(r"^(?!roles/).*\.md$|^docs/|^LICENSE$")
 # Every scenario runs with these.
 FOR_ALL = re.compile(
-    r"^(ansible\.cfg|requirements\.txt|pyproject\.toml|\.config/|tests/plugins/|tools/suite/results\.py"
+    r"^(ansible\.cfg|requirements\.txt|pyproject\.toml|\.config/|\.collections/|tests/plugins/|tools/suite/results\.py"
     r"|molecule/conftest\.py|molecule/shared/((servers|probe)\.py|[a-z]+\.yml)$)"
 )
 # Nothing but linters and fast tests has a say in these.
 FAST_ONLY = re.compile(
-    r"^(tests|tools|inventories|\.ci)/|^roles/\w+/README\.md$|^(\.[\w-]+|Makefile|requirements\.(in|yml)|galaxy\.yml)$"
+    r"^(tests|tools|inventories|\.ci)/|^roles/\w+/README\.md$|^(\.[\w-]+|Makefile|requirements\.(in|yml))$"
 )
 # What the whole site is made of beside the roles.
-OF_JOURNEYS = re.compile(r"^(site\.yml|playbooks/|templates/|app/|roles/app/)")
+OF_JOURNEYS = re.compile(r"^(site\.yml|galaxy\.yml|meta/|examples/|playbooks/|templates/|app/|roles/app/)")
 SHARED = ROOT / "molecule/shared"
 # The shortest journey that has a role. `matrix` has all others: those that an environment has to choose.
 SHORTEST_JOURNEY = {
@@ -69,14 +69,40 @@ def text_of(folder: Path) -> str:
     return "\n".join(path.read_text() for path in files)
 
 
-def roles_naming(word: str) -> set[str]:
-    """Return the roles in which a word occurs, such as the name of a module that they call."""
-    found = re.compile(rf"\b{re.escape(word)}\b")
-    return {folder.name for folder in (ROOT / "roles").iterdir() if found.search(text_of(folder))}
+PLUGINS = {path: path.read_text() for path in sorted((ROOT / "plugins").rglob("*.py"))}
+
+
+def plugins_with(path: Path) -> set[Path]:
+    """Return a plugin, and those that import it or what imports it."""
+    found = {path}
+    while more := {
+        other
+        for other, text in PLUGINS.items()
+        if other not in found and any(re.search(rf"^from .*\b{one.stem}\b", text, re.MULTILINE) for one in found)
+    }:
+        found |= more
+    return found
+
+
+def names_of(path: Path) -> list[str]:
+    """Return the names that tasks and templates use: a module's is its file's, filters have their own."""
+    if path.parent.name != "filter":
+        return [path.stem]
+    return re.findall(r'"(\w+)": \w+[,}]', PLUGINS.get(path, "").rpartition("return")[2])
+
+
+def users_of(file: str) -> set[str]:
+    """Return the roles that use a plugin, and `playbooks` where these do."""
+    names = "|".join(name for path in plugins_with(ROOT / file) for name in names_of(path))
+    found = re.compile(rf"\bslipway\.flask\.({names})\b")
+    folders = [*(ROOT / "roles").iterdir(), ROOT / "playbooks"]
+    return {folder.name for folder in folders if found.search(text_of(folder))}
 
 
 # How a playbook names a role: itself, or by a variable that chooses one.
-ROLE = re.compile(r"""(?:\b(?:role|name|app_server|app_process_manager|edge)"?: *"?|default\(')(\w+)""")
+ROLE = re.compile(
+    r"""(?:\b(?:role|name|app_server|app_process_manager|edge)"?: *"?(?:slipway\.flask\.)?|default\(')(\w+)"""
+)
 
 
 class Scenario:
@@ -107,9 +133,9 @@ class Scenario:
             )
         if file in self.text:
             return True
-        if OF_JOURNEYS.match(file):
-            return self.journey or (top == "roles" and inner in self.roles)
-        roles = {inner} if top == "roles" else roles_naming(Path(file).stem)
+        roles = {inner} if top == "roles" else users_of(file) if top == "plugins" else set()
+        if OF_JOURNEYS.match(file) or roles & {"app", "playbooks"}:
+            return self.journey or bool(roles & self.roles)
         if not roles:
             return True
         return bool(roles & self.roles) or self.name in {SHORTEST_JOURNEY.get(role, "matrix") for role in roles}

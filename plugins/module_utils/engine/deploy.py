@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.release import ReleaseError, now, replace
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import ReleaseError, now, replace
 
 LOG_FIELDS = ("verb", "id", "source", "who", "host")
 POLL_SECONDS = 0.1

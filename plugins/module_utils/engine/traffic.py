@@ -17,7 +17,13 @@ import subprocess
 import time
 from pathlib import Path
 
-from ansible.module_utils.release import Release, link, linked, releases, replace
+from ansible_collections.slipway.flask.plugins.module_utils.engine.release import (
+    Release,
+    link,
+    linked,
+    releases,
+    replace,
+)
 
 POLL_SECONDS = 0.05
 
