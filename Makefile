@@ -68,7 +68,7 @@ new-site: tools ## A repository of your own, which names this version of Slipway
 	cd "$(SITE)"
 	sed -i "s|@SOURCE@|$$source|; s|@VERSION@|$$version|" requirements.yml
 	(umask 077; python -c 'import secrets; print(secrets.token_urlsafe(32))' > .vault-password)
-	ansible-vault encrypt inventories/production/group_vars/all/vault.yml 2>/dev/null
+	ANSIBLE_CONFIG=ansible.cfg ansible-vault encrypt inventories/production/group_vars/all/vault.yml
 	git init --quiet --initial-branch=main
 	echo "$(SITE) is ready. Its README.md says how to go on."
 

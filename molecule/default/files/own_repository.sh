@@ -1,0 +1,16 @@
+#!/bin/sh
+# Deploys an environment as somebody does who has no clone: from a repository made by `make new-site`, with the collection
+# installed in it and no setting of the clone's. own_repository.sh <clone> <environment> [<argument of ansible-playbook>...]
+set -eu
+clone=$1 environment=$2
+shift 2
+bare() { env -i HOME="$HOME" PATH="$PATH" "$@"; }
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$clone"
+bare make --silent new-site SITE="$folder/site"
+bare ansible-galaxy collection build --output-path "$folder"
+cd "$folder/site"
+bare ansible-galaxy collection install --offline --no-deps "$folder"/slipway-flask-*.tar.gz
+bare ansible-playbook --inventory "$environment" slipway.flask.site "$@"

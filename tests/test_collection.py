@@ -1,0 +1,117 @@
+"""The collection: what is built, what an installed one can do without a clone, and what mypy sees of it."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from plugin import ROOT
+
+LINKS = ROOT / ".collections/ansible_collections/slipway/flask"
+SITE = ROOT / "examples/site"
+PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml") if path.stem != "wiring")
+# A folder of its own in the place of ansible.cfg's collections_path, and a file in the place of a password.
+ONLY_THE_USERS = {"collections_path", "inventory", "vault_password_file"}
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run one of the tools in a folder, with no setting of this checkout's."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository of a user's own, with this commit installed as its requirements.yml says."""
+    folder = tmp_path_factory.mktemp("user") / "site"
+    made = run(["make", "--silent", "new-site", f"SITE={folder}"], ROOT)
+    assert made.returncode == 0, made.stderr
+    requirements = yaml.safe_load((folder / "requirements.yml").read_text())
+    # Whatever this clone was cloned from need not be in reach.
+    requirements["collections"][0]["name"] = f"file://{ROOT}"
+    (folder / "requirements.yml").write_text(yaml.dump(requirements))
+    options = ["--offline", "--no-deps", "--requirements-file", "requirements.yml"]
+    installed = run(["ansible-galaxy", "collection", "install", *options], folder)
+    assert installed.returncode == 0, installed.stderr
+    return folder
+
+
+def test_the_users_repository_has_secrets_that_only_the_vault_s_password_opens(site: Path) -> None:
+    vault = site / "inventories/production/group_vars/all/vault.yml"
+    assert vault.read_text().startswith("$ANSIBLE_VAULT;")
+    assert (site / ".vault-password").stat().st_mode & 0o777 == 0o600
+    ignored = subprocess.run(["git", "check-ignore", ".vault-password", "collections"], cwd=site, check=False)
+    assert ignored.returncode == 0
+    read = run(["ansible-vault", "view", str(vault)], site)
+    assert "vault_mail_password:" in read.stdout
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_each_playbook_is_found_where_only_the_collection_is_installed(site: Path, playbook: str) -> None:
+    listed = run(["ansible-playbook", f"slipway.flask.{playbook}", "--list-tasks"], site)
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    assert "TAGS: []" in listed.stdout
+    assert listed.stderr == ""
+
+
+def test_a_site_is_not_made_in_the_place_of_another(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for given, message in {"": "SITE: say where", str(tmp_path): f"SITE: {tmp_path} exists already"}.items():
+        made = run(["make", "--silent", "new-site", f"SITE={given}"], ROOT)
+        assert made.returncode != 0
+        assert message in made.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_collection_holds_what_a_run_needs_and_nothing_else(tmp_path: Path) -> None:
+    built = run(["ansible-galaxy", "collection", "build", "--output-path", str(tmp_path)], ROOT)
+    assert built.returncode == 0, built.stderr
+    (archive,) = tmp_path.iterdir()
+    with tarfile.open(archive) as files:
+        names = {name.partition("/")[0] for name in files.getnames()}
+    made_by_galaxy = {"FILES.json", "MANIFEST.json"}
+    prose = {"CHANGELOG.md", "LICENSE", "README.md", "docs"}
+    assert names == made_by_galaxy | prose | {"meta", "playbooks", "plugins", "roles", "templates"}
+
+
+def test_in_a_clone_the_collection_is_the_clone_itself() -> None:
+    assert {link.name for link in LINKS.iterdir()} == {
+        "galaxy.yml",
+        "meta",
+        "playbooks",
+        "plugins",
+        "roles",
+        "templates",
+    }
+    for link in LINKS.iterdir():
+        assert link.readlink() == Path("../../../..") / link.name
+
+
+def test_a_user_s_repository_has_the_settings_of_a_clone() -> None:
+    ours, theirs = configparser.ConfigParser(), configparser.ConfigParser()
+    ours.read(ROOT / "ansible.cfg")
+    theirs.read(SITE / "ansible.cfg")
+    for section in {*ours.sections(), *theirs.sections()}:
+        differ = dict(ours[section]).items() ^ dict(theirs[section]).items()
+        assert {name for name, _ in differ} <= ONLY_THE_USERS
+
+
+def test_mypy_sees_the_engine_through_the_modules(tmp_path: Path) -> None:
+    """A module that imports what is on the server alone has no types: the engine has its name here, too."""
+    engine = "ansible_collections.slipway.flask.plugins.module_utils.engine"
+    (tmp_path / "module.py").write_text(
+        f"from {engine}.release import Release\n"
+        f"from {engine}.traffic import Traffic\n\n\n"
+        "def switch(traffic: Traffic, release: Release) -> None:\n"
+        "    traffic.gvie(release, 1, 2)\n"
+    )
+    command = ["mypy", "--config-file", str(ROOT / "pyproject.toml"), str(tmp_path / "module.py")]
+    assert '"Traffic" has no attribute "gvie"' in run(command, ROOT).stdout
