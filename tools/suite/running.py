@@ -54,6 +54,7 @@ def environment(check: Check) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         "MOLECULE_COMMAND_BORDERS": "false",
+        "MOLECULE_GLOB": "molecule/*/molecule.yml",  # else it warns that a collection's scenarios should be elsewhere
         "COLUMNS": "160",
         "NO_COLOR": "1",
         "ANSIBLE_FORCE_COLOR": "0",
