@@ -108,7 +108,7 @@ def test_mypy_sees_the_engine_through_the_modules(tmp_path: Path) -> None:
     """A module that imports what is on the server alone has no types: the engine has its name here, too."""
     engine = "ansible_collections.slipway.flask.plugins.module_utils.engine"
     (tmp_path / "module.py").write_text(
-        f"from {engine}.release import Release\n"
+        f"from {engine}.record import Release\n"
         f"from {engine}.traffic import Traffic\n\n\n"
         "def switch(traffic: Traffic, release: Release) -> None:\n"
         "    traffic.gvie(release, 1, 2)\n"

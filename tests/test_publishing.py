@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.flask.plugins.module_utils.engine import publishing
+from ansible_collections.slipway.flask.plugins.module_utils.engine import publish
 
 KINDS = ["css", "js", "map", "png", "txt", "json"]
 FORBIDDEN = ["py", "sql", "env", "key"]
@@ -14,7 +14,7 @@ FORBIDDEN = ["py", "sql", "env", "key"]
 
 @pytest.mark.parametrize("name", ["style.css", "app.3f2a9c.js", "app.js.map", "Logo.PNG", "robots.txt", "a b.css"])
 def test_assets_are_published(name: str) -> None:
-    assert publishing.Rule(KINDS, FORBIDDEN).against(name) == ""
+    assert publish.Rule(KINDS, FORBIDDEN).against(name) == ""
 
 
 NO_ASSETS = (
@@ -25,11 +25,11 @@ NO_ASSETS = (
 
 @pytest.mark.parametrize("name", [*NO_ASSETS.split(), "a\nb.css", "a\\b.css"])
 def test_everything_else_is_refused(name: str) -> None:
-    assert publishing.Rule(KINDS, FORBIDDEN).against(name)
+    assert publish.Rule(KINDS, FORBIDDEN).against(name)
 
 
 def test_a_name_without_a_suffix_can_be_a_kind() -> None:
-    rule = publishing.Rule([*KINDS, ""], FORBIDDEN)
+    rule = publish.Rule([*KINDS, ""], FORBIDDEN)
     assert [name for name in ("LICENSE", "x.", "x.p12", ".env", "x.css") if not rule.against(name)] == [
         "LICENSE",
         "x.css",
@@ -59,7 +59,7 @@ def test_links_lead_to_assets_below_the_folder_or_are_refused(tmp_path: Path) ->
     }.items():
         (source / name).symlink_to(target)
     (tmp_path / "public").mkdir()
-    refused = publishing.publish(source, tmp_path / "public", publishing.Rule(KINDS, FORBIDDEN), tmp_path / "shared")
+    refused = publish.publish(source, tmp_path / "public", publish.Rule(KINDS, FORBIDDEN), tmp_path / "shared")
     there = sorted(str(path.relative_to(tmp_path / "public")) for path in (tmp_path / "public").rglob("*.*"))
     assert there == ["css/site.css", "css/site.css.gz", "good.css", "good.css.gz", "same.css", "same.css.gz"]
     assert not any(path.is_symlink() for path in (tmp_path / "public").rglob("*"))

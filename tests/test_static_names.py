@@ -7,7 +7,7 @@ import re
 
 import pytest
 from ansible_collections.slipway.flask.plugins.filter import static_names
-from ansible_collections.slipway.flask.plugins.module_utils.engine import publishing
+from ansible_collections.slipway.flask.plugins.module_utils.engine import publish
 
 import specs
 
@@ -20,7 +20,7 @@ def allowed(path: str, kinds: list[str] = KINDS, forbidden: list[str] = FORBIDDE
 
 
 def test_edge_and_build_judge_each_name_alike() -> None:
-    rule = publishing.Rule(KINDS, FORBIDDEN)
+    rule = publish.Rule(KINDS, FORBIDDEN)
     parts = ["", "a", ".", "~", "#", "css", "CSS", "Py", "py", "txt", "txt2", "7z", "x-y", " ", "\\", "\n", "\x7f", "é"]
     tried = {"".join(name) for name in itertools.product(parts, repeat=4)} - {""}
     tried |= {f"{name}.css" for name in tried}

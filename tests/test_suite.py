@@ -274,7 +274,7 @@ def test_a_change_asks_the_scenarios_that_it_can_touch(
 def test_a_change_of_what_journeys_share_asks_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
     journeys = {"default", "lifecycle", "matrix", "neighbours", "pair"}
     assert names(["playbooks/deploy.yml"], monkeypatch) >= journeys
-    assert names(["plugins/module_utils/engine/publishing.py"], monkeypatch) >= {*journeys, "app", "releases"}
+    assert names(["plugins/module_utils/engine/publish.py"], monkeypatch) >= {*journeys, "app", "releases"}
     # Which the app servers' scenarios have, too.
     assert names(["roles/app/templates/slipway_wsgi.py.j2"], monkeypatch) >= {*journeys, "gunicorn", "mod_wsgi"}
 

@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
             file["content"] = base64.b64encode(text.encode()).decode()
         # The module would write its arguments to the server's journal.
         variables = {**variables, "ansible_no_target_syslog": True}
-        result: dict[str, Any] = self._execute_module("slipway.flask.release_files", args, task_vars=variables)
+        result: dict[str, Any] = self._execute_module("slipway.flask.write_files", args, task_vars=variables)
         return result
 
     def render(self, name: str, folders: list[Path], variables: dict[str, Any]) -> str:

@@ -74,5 +74,7 @@ class ActionModule(ActionBase):
         return result
 
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        result: dict[str, Any] = self._execute_module("slipway.flask.release_lock", module_args=arguments, task_vars=task_vars)
+        result: dict[str, Any] = self._execute_module(
+            "slipway.flask.release_lock", module_args=arguments, task_vars=task_vars
+        )
         return result

@@ -308,7 +308,7 @@ class ActionModule(ActionBase):
             wanted = {"dest": str(dest.parent), "group": arguments["group"], "files": files}
             # The module would write its arguments to the server's journal.
             variables = {**(task_vars or {}), "ansible_no_target_syslog": True}
-            return {**self._execute_module("slipway.flask.release_files", wanted, task_vars=variables), **said}
+            return {**self._execute_module("slipway.flask.write_files", wanted, task_vars=variables), **said}
         with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
             archive.write(packed.archive)
             archive.flush()

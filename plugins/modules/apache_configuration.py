@@ -3,21 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import re
-from collections.abc import Iterator
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.edge_files import (
-    ARGUMENTS,
-    EdgeFiles,
-    RefusedError,
-    bindable,
-    run,
-)
-
 DOCUMENTATION = r"""
 module: apache_configuration
 short_description: Replace files of Apache's configuration, all or none, if Apache accepts the outcome
@@ -31,31 +16,11 @@ description:
     replaced; whoever reloads removes it. While it exists the module reports a change, so that a
     reload which was missed is made good. Where RV(restart) is true, a restart is due instead.
   - Files belong to root and have mode 0644, so they are no place for secrets.
+extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff, slipway.flask.edge]
 options:
   root: {description: The folder of apache2.conf., type: path, default: /etc/apache2}
-  files:
-    description: Files to have. Folders they need are made.
-    type: list
-    elements: dict
-    default: []
-    options:
-      path: {description: The file's path below O(root)., type: str, required: true}
-      content: {description: The text of the file., type: str, required: true}
   modules:
     description: Modules to have enabled, as a2enmod(8) does it.
-    type: list
-    elements: str
-    default: []
-  unlinked:
-    description:
-      - Paths below O(root) that shall not be symbolic links; a link is removed, a file left alone.
-    type: list
-    elements: str
-    default: []
-  absent:
-    description:
-      - Paths below O(root) that shall not exist, such as those of a site that is taken away. A folder
-        further down that is left empty goes with them.
     type: list
     elements: str
     default: []
@@ -65,43 +30,18 @@ options:
         One whose address no other file of its folder listens on is removed.
     type: str
     default: sites-enabled/000-default-
-  listen:
-    description: Ports and addresses the files listen on, as Apache writes them.
-    type: list
-    elements: str
-    default: []
-  replaces:
-    description: Servers that give up their addresses before Apache is started or reloaded.
-    type: list
-    elements: dict
-    default: []
-    options:
-      role: {description: The name it has in RV(predecessors)., type: str, required: true}
-      program: {description: The program's name as ps(1) shows it., type: str, required: true}
-      sites:
-        description:
-          - Folders of its sites, first the one where a site of this name is given up. An address that any
-            other site there listens on is not.
-        type: list
-        elements: path
-        required: true
-      reload_due: {description: The file that says it has not given up what it should., type: path, required: true}
-  reload_due:
-    description: Path of the file that says Apache has not read its files yet.
-    type: path
-    required: true
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
 notes:
   - In check mode the outcome is judged too, except on a host without Apache, where the module only
     warns.
-author: Slipway
+author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: The site is configured
-  apache_configuration:
+  slipway.flask.apache_configuration:
     files:
       - path: sites-enabled/guestbook.conf
         content: "{{ lookup('ansible.builtin.template', 'site.conf.j2') }}"
@@ -128,6 +68,21 @@ removed:
   elements: str
   returned: success
 """
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.flask.plugins.module_utils.edge_files import (
+    ARGUMENTS,
+    EdgeFiles,
+    RefusedError,
+    bindable,
+    run,
+)
 
 VIRTUAL_HOST = re.compile(r"^\s*<VirtualHost\s+([^>]+)>", re.MULTILINE | re.IGNORECASE)
 # `port 80 namevhost one.test (/etc/apache2/sites-enabled/one.conf:2)`, then `alias www.one.test` for each further name;

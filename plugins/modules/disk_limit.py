@@ -3,14 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-
 DOCUMENTATION = r"""
 module: disk_limit
 short_description: Limit what a user keeps on a disk
@@ -18,6 +10,7 @@ description:
   - Sets the user's quota (quotactl(2)) on the file system that a folder is on, and switches its quotas on where they only count.
   - Where C(setquota) is not installed, or the file system is mounted without user quotas, taking a limit away changes nothing,
     and setting one fails; a dry run reports a change.
+extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff]
 options:
   user: {description: Whose files., type: str, required: true}
   path: {description: A folder on the file system., type: path, required: true}
@@ -26,12 +19,12 @@ options:
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
-author: Slipway
+author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: Limit what the application keeps on the disk
-  disk_limit:
+  slipway.flask.disk_limit:
     user: guestbook
     path: /srv/guestbook/shared
     kib: "{{ '10G' | human_to_bytes // 1024 }}"
@@ -41,6 +34,14 @@ EXAMPLES = r"""
 RETURN = r"""
 disk: {description: Where the file system is mounted., type: str, returned: where quotas are enforced}
 """
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
 
 ENVIRONMENT = {**os.environ, "LC_ALL": "C", "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
 MOUNTED_WITH_QUOTAS = {"usrquota", "uquota", "usrjquota"}  # ext4(5), xfs(5)

@@ -3,19 +3,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.edge_files import (
-    ARGUMENTS,
-    EdgeFiles,
-    RefusedError,
-    bindable,
-    run,
-)
-
 DOCUMENTATION = r"""
 module: nginx_configuration
 short_description: Replace files of nginx's configuration, all or none, if nginx accepts the outcome
@@ -29,72 +16,27 @@ description:
     replaced; whoever reloads removes it. While it exists the module reports a change, so that a
     reload which was missed is made good.
   - Files belong to root and have mode 0644, so they are no place for secrets.
+extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff, slipway.flask.edge]
 options:
   root: {description: The folder of nginx.conf., type: path, default: /etc/nginx}
-  files:
-    description: Files to have. Folders they need are made.
-    type: list
-    elements: dict
-    default: []
-    options:
-      path: {description: The file's path below O(root)., type: str, required: true}
-      content: {description: The text of the file., type: str, required: true}
-  unlinked:
-    description:
-      - Paths below O(root) that shall not be symbolic links; a link is removed, a file left alone.
-    type: list
-    elements: str
-    default: []
-  absent:
-    description:
-      - Paths below O(root) that shall not exist, such as those of a site that is taken away. A folder
-        further down that is left empty goes with them.
-    type: list
-    elements: str
-    default: []
   unknown_hosts:
     description:
       - What the paths of files begin with that close unknown hosts, before the address each is for.
         One whose address no other file of its folder listens on is removed.
     type: str
     default: sites-enabled/default-
-  listen:
-    description: Ports and addresses the files listen on, as nginx writes them.
-    type: list
-    elements: str
-    default: []
-  replaces:
-    description: Servers that give up their addresses before nginx is started or reloaded.
-    type: list
-    elements: dict
-    default: []
-    options:
-      role: {description: The name it has in RV(predecessors)., type: str, required: true}
-      program: {description: The program's name as ps(1) shows it., type: str, required: true}
-      sites:
-        description:
-          - Folders of its sites, first the one where a site of this name is given up. An address that any
-            other site there listens on is not.
-        type: list
-        elements: path
-        required: true
-      reload_due: {description: The file that says it has not given up what it should., type: path, required: true}
-  reload_due:
-    description: Path of the file that says nginx has not read its files yet.
-    type: path
-    required: true
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
 notes:
   - In check mode the outcome is judged too, except on a host without nginx, where the module only
     warns.
-author: Slipway
+author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: The site is configured
-  nginx_configuration:
+  slipway.flask.nginx_configuration:
     files:
       - path: sites-enabled/guestbook
         content: "{{ lookup('ansible.builtin.template', 'site.conf.j2') }}"
@@ -120,6 +62,19 @@ removed:
   elements: str
   returned: success
 """
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.flask.plugins.module_utils.edge_files import (
+    ARGUMENTS,
+    EdgeFiles,
+    RefusedError,
+    bindable,
+    run,
+)
 
 LISTEN = re.compile(r"^\s*listen\s+([^\s;]+)", re.MULTILINE)
 SAME_NAME = re.compile(r'conflicting server name "[^"]*" on \S+(?=,)')

@@ -8,6 +8,7 @@ description:
   - Packs a folder of the control machine (what C(.gitignore) names stays behind) or a commit of a git repository into
     a deterministic archive, and copies it to the server where it differs from what is there.
   - git runs on the control machine, with the rights of whoever deploys, so the server needs no deploy key.
+extends_documentation_fragment: [slipway.flask.attributes]
 options:
   source:
     description: A folder on the control machine (absolute, or relative to where the command runs), or a git URL.
@@ -31,12 +32,12 @@ options:
 attributes:
   check_mode:
     support: full
-author: Slipway
+author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: The application's source is on the server
-  release_source:
+  slipway.flask.release_source:
     source: ./app
     dest: /srv/guestbook/next/source.tar.gz
     group: guestbook

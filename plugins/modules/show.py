@@ -7,16 +7,17 @@ short_description: Show text as it is
 description:
   - For what a person reads, such as a table, and for a line that another program reads. M(ansible.builtin.debug) would
     escape and indent it.
+extends_documentation_fragment: [slipway.flask.attributes]
 options:
   text: {description: What to show., type: str, required: true}
 attributes:
   check_mode: {support: full}
-author: Slipway
+author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: The table is shown
-  show:
+  slipway.flask.show:
     text: "{{ table }}"
 """
 

@@ -1,61 +1,51 @@
 #!/usr/bin/python
-"""Take the lock on an application's releases; see DOCUMENTATION. The action plugin of this name says who asks."""
+"""Take the lock on an application's releases; see DOCUMENTATION."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import NO_ROOM, Deploy, no_room
-from ansible_collections.slipway.flask.plugins.module_utils.engine.release import ReleaseError
-
 DOCUMENTATION = r"""
-module: release_lock
-short_description: Let one deploy at a time change an application's releases
+module: take_lock
+short_description: Take the lock on an application's releases
 description:
-  - Writes who deploys, since when and from where to C(<home>/deploy.lock); M(release_finish) takes it away again.
-  - A lock whose deploy has ended without that (killed, or cut off) is taken over, where the deploy ran on the same
-    control machine and so can be seen to have ended. A step of it that still runs on the server is waited for.
-  - Otherwise fails, and says who deploys.
+  - The server's half of M(slipway.flask.release_lock), which says who asks and judges the holder that this returns.
+extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release]
 options:
-  home: {description: The application's folder., type: path, required: true}
-  verb: {description: "What is done, for the log.", type: str, default: deploy}
-  source: {description: "What is deployed, for the log.", type: str}
+  run: {description: "The deploy's id, which its further steps give.", type: str, required: true}
+  holder: {description: "Who asks, since when and from where.", type: dict, required: true}
+  instead_of: {description: The id of a deploy that has ended without giving the lock back., type: str, default: ""}
   force: {description: Take it whoever holds it., type: bool, default: false}
 attributes:
   check_mode: {support: none}
-author: Slipway
+author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Nobody else deploys
-  release_lock:
+- name: Take the lock
+  slipway.flask.take_lock:
     home: /srv/guestbook
-  register: lock
+    run: 0123456789ab
+    holder: {who: ada, host: desk, verb: deploy}
 """
 
 RETURN = r"""
-run: {description: What the further steps of this deploy give as their I(lock)., type: str, returned: always}
+run: {description: O(run)., type: str, returned: success}
+held: {description: Who holds the lock; empty where it was taken., type: dict, returned: success}
 """
 
-
-def other(deploy: Deploy, params: dict[str, Any]) -> dict[str, Any]:
-    """Return who holds the lock and has not been judged to be gone; {} where nobody does."""
-    held = deploy.holder
-    return {} if params["force"] or held.get("run") in (params["run"], params["instead_of"]) else held
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.flask.plugins.module_utils.engine.lock import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, errors_of
 
 
 def main() -> None:
-    """Run the module: the action plugin adds who asks, and judges the holder that this returns."""
-    module = AnsibleModule(
-        argument_spec={
-            "home": {"type": "path", "required": True},
-            "run": {"type": "str", "required": True},
-            "holder": {"type": "dict", "required": True},
-            "instead_of": {"type": "str", "default": ""},
-            "force": {"type": "bool", "default": False},
-        },
-    )
+    """Run the module."""
+    own = {
+        "run": {"type": "str", "required": True},
+        "holder": {"type": "dict", "required": True},
+        "instead_of": {"type": "str", "default": ""},
+        "force": {"type": "bool", "default": False},
+    }
+    module = AnsibleModule({**HOME, **own})
     params = module.params
     deploy = Deploy(params["home"], params["run"])
     if not (deploy.home / "releases").is_dir():
@@ -63,15 +53,8 @@ def main() -> None:
             msg=f"app_name: there is no application here to deploy or look at ({deploy.home}/releases is missing). "
             "Run site.yml first, or set app_name to the one that is."
         )
-    try:
-        if not (held := other(deploy, params)):
-            with deploy.alone():  # a step of a deploy that has ended on the control machine may still run
-                if not (held := other(deploy, params)):
-                    deploy.take(params["holder"])
-    except ReleaseError as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
-        module.fail_json(msg=no_room(deploy.home) if error.errno in NO_ROOM else str(error))
+    with errors_of(module):
+        held = deploy.ask(params["holder"], instead_of=params["instead_of"], force=params["force"])
     module.exit_json(run=params["run"], held=held)
 
 

@@ -8,6 +8,7 @@ description:
   - Says everything that is wrong in one message, before a task of any role has run. Ansible's own check of a role comes
     when the role begins, after the roles before it have changed the server.
   - A variable that bears a role's name as its prefix and is none of that role's is refused, with the nearest name.
+extends_documentation_fragment: [slipway.flask.attributes]
 options:
   roles:
     description: Roles whose variables are checked.
@@ -26,12 +27,12 @@ options:
 attributes:
   check_mode:
     support: full
-author: Slipway
+author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: Every variable has the type that its role asks for
-  validate_variables:
+  slipway.flask.validate_variables:
     roles: [app, nginx]
     path: "{{ playbook_dir }}/../roles"
 """

@@ -1,7 +1,52 @@
 #!/usr/bin/python
-"""Write what a role adds to the next release; see DOCUMENTATION."""
+"""Write several files, all of them or none; see DOCUMENTATION."""
 
 from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: write_files
+short_description: Write several files in one task, all of them or none
+description:
+  - A file that is as it should be is left alone. Nothing is written where one of them does not pass its validation.
+  - It returns neither its arguments nor the content of a file that is secret.
+extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff]
+options:
+  dest: {description: Folder of the files; the folders that they are in exist., type: path, required: true}
+  group: {description: May read the files; their owner is root., type: str, default: root}
+  files:
+    description: The files.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      dest: {description: Path below O(dest)., type: str, required: true}
+      content: {description: "The file's bytes, in base64.", type: str, required: true}
+      mode: {description: Mode in octal digits., type: str, default: "0640"}
+      validate: {description: "A command that ends with 0 where C(%s), the new file, is in order.", type: str}
+      secret: {description: Whether its content is shown to nobody., type: bool, default: false}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+author: Slipway (!UNKNOWN)
+"""
+
+EXAMPLES = r"""
+- name: Write two programs of the next release
+  slipway.flask.write_files:
+    dest: /srv/guestbook/next
+    group: guestbook
+    files:
+      - {dest: bin/serve, mode: "0750", content: "{{ serve | b64encode }}", validate: sh -n %s}
+      - {dest: env, content: "{{ env | b64encode }}", secret: true}
+"""
+
+RETURN = r"""
+files:
+  description: The files that were, or in a dry run would be, written.
+  type: list
+  elements: str
+  returned: success
+"""
 
 import base64
 import grp
@@ -11,48 +56,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
-DOCUMENTATION = r"""
-module: release_files
-short_description: Write what a role adds to the next release
-description:
-  - Renders templates on the control machine and writes all of them in one task; a file that is as it should be is left alone.
-  - Nothing is written where one of them does not pass its validation.
-options:
-  dest: {description: "Folder of what the next release is made of; it and C(bin/) in it exist.", type: path, required: true}
-  group: {description: May read the files; their owner is root., type: str, default: root}
-  templates: {description: Folders with templates; the first that has one wins., type: list, elements: path, required: true}
-  files:
-    description: The files.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      src: {description: Name of the template., type: str, required: true}
-      dest: {description: Path below I(dest)., type: str, required: true}
-      mode: {description: Mode in octal digits., type: str, default: "0640"}
-      validate: {description: "A command that ends with 0 where C(%s), the new file, is in order.", type: str}
-      secret: {description: Whether its content is shown to nobody., type: bool, default: false}
-attributes:
-  check_mode: {support: full}
-  diff_mode: {support: full}
-author: Slipway
-"""
-
-EXAMPLES = r"""
-- name: The release brings its app server
-  release_files:
-    dest: /srv/guestbook/next
-    group: guestbook
-    templates: ["{{ role_path }}/templates"]
-    files:
-      - {src: serve.j2, dest: bin/serve, mode: "0750"}
-"""
-
-RETURN = r"""
-files: {description: The files that were, or in a dry run would be, written., type: list, elements: str, returned: success}
-"""
-
 
 # In the place of the arguments, which AnsibleModule would return with what is secret in them.
 NOT_SHOWN: dict[str, str] = {}

@@ -66,6 +66,7 @@ def linters() -> list[Check]:
         Check("ruff-format", tool("ruff", "format", "--check", ".")),
         # plugins/ under the names that it is imported by.
         Check("mypy", tool("mypy", ".", ".collections/ansible_collections/slipway/flask/plugins")),
+        Check("validate-modules", [str(BIN / "python"), "tools/validate_modules.py"]),
         Check("mypy-app", tool("mypy", f"--python-executable={APP_PYTHON}"), folder=ROOT / "app"),
     ]
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -16,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine.release import ReleaseError, now, replace
+from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
+from ansible_collections.slipway.flask.plugins.module_utils.engine.files import replace
+from ansible_collections.slipway.flask.plugins.module_utils.engine.record import now
 
 LOG_FIELDS = ("verb", "id", "source", "who", "host")
 POLL_SECONDS = 0.1
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # A deploy that was killed on the control machine may have left a step running here.
 STEP_PATIENCE_SECONDS = 60
 
@@ -59,6 +58,24 @@ class Deploy:
         if self.path.exists():
             self.log("interrupted")
         replace(self.path, json.dumps({**holder, "run": self.run, "since": now()}) + "\n")
+
+    def ask(self, holder: dict[str, Any], *, instead_of: str = "", force: bool = False) -> dict[str, Any]:
+        """Become the holder where nobody is; return who holds the lock otherwise, and {} where it was taken.
+
+        instead_of: id of a deploy that is known to have ended. force: whoever holds it. A step of a deploy that has ended
+        on the control machine may still run here: its end is waited for. Raises ReleaseError where that takes too long.
+        """
+
+        def other() -> dict[str, Any]:
+            held = self.holder
+            return {} if force or held.get("run") in (self.run, instead_of) else held
+
+        if held := other():
+            return held
+        with self.alone():
+            if not (held := other()):
+                self.take(holder)
+        return held
 
     def free(self) -> None:
         """Give the lock back; a deploy that did something is logged."""
@@ -105,33 +122,17 @@ class Deploy:
             os.close(folder)
 
     @contextlib.contextmanager
-    def step(self, module: AnsibleModule) -> Iterator[None]:
-        """Run one step of the deploy: alone, with the lock held; what fails fails the module and is noted for the log."""
-        try:
-            with self.alone():
-                if not self.ours:
-                    other = self.holder
-                    raise ReleaseError(
-                        f"app_lock_break: this deploy's lock was broken by {other.get('who', 'somebody')} from "
-                        f"{other.get('host', 'elsewhere')}. Deploy again when nobody else does."
-                    )
-                try:
-                    yield
-                except ReleaseError as error:
-                    self.note(outcome="failed", reason=str(error).splitlines()[0])
-                    raise
-        except ReleaseError as error:
-            module.fail_json(msg=str(error))
-        except OSError as error:
-            if error.errno not in NO_ROOM:
+    def step(self) -> Iterator[None]:
+        """Run one step of the deploy: alone, with the lock held; what fails is noted for the log. Raises ReleaseError."""
+        with self.alone():
+            if not self.ours:
+                other = self.holder
+                raise ReleaseError(
+                    f"app_lock_break: this deploy's lock was broken by {other.get('who', 'somebody')} from "
+                    f"{other.get('host', 'elsewhere')}. Deploy again when nobody else does."
+                )
+            try:
+                yield
+            except ReleaseError as error:
+                self.note(outcome="failed", reason=str(error).splitlines()[0])
                 raise
-            module.fail_json(msg=no_room(self.home))
-
-
-def no_room(home: Path) -> str:
-    """Return what to say where the disk is full."""
-    return (
-        f"The disk of {home} is full; the active release was left as it is. Make room "
-        "(df -h; du -xh --max-depth=2 / | sort -h | tail), or lower app_releases_kept, then deploy again. "
-        "Where there is room: a build's own /tmp is in memory, half of it large (app_build_service: TemporaryFileSystem)."
-    )

@@ -1,5 +1,4 @@
-#!/usr/bin/python
-"""Take an application off this host; see DOCUMENTATION."""
+"""An application is taken off this host; what cannot be made again is kept."""
 
 from __future__ import annotations
 
@@ -13,58 +12,19 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine import release, sandbox
-from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import Deploy
-from ansible_collections.slipway.flask.plugins.module_utils.engine.release import ReleaseError
+from ansible_collections.slipway.flask.plugins.module_utils.engine import files, sandbox
+from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
 from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import Traffic
-
-DOCUMENTATION = r"""
-module: release_remove
-short_description: Take an application off this host
-description:
-  - Stops every program of every release, and removes the releases, the sockets' folder, and the users with their groups.
-  - What cannot be made again is moved to O(kept), where root alone may read it, namely what visitors uploaded (C(shared)),
-    the secret key, and the log of deploys.
-  - Does nothing where there is no such application; a user, or a folder in /run, that is not the application's own is left.
-options:
-  home: {description: The application's folder., type: path, required: true}
-  run: {description: Folder of the sockets., type: path, required: true}
-  name: {description: The application's name., type: str, required: true}
-  user: {description: The application's user., type: str, required: true}
-  kept: {description: Folder to make for what is kept., type: path, required: true}
-  lock: {description: What M(release_lock) returned as C(run)., type: str}
-attributes:
-  check_mode: {support: full}
-author: Slipway
-"""
-
-EXAMPLES = r"""
-- name: The application is gone
-  release_remove:
-    home: /srv/guestbook
-    run: /run/guestbook
-    name: guestbook
-    user: guestbook
-    kept: /var/backups/slipway/guestbook-20260201T120000
-    lock: "{{ lock.run }}"
-"""
-
-RETURN = r"""
-folder: {description: O(kept)., type: str, returned: always}
-kept: {description: "What was, or in a dry run would be, moved to O(kept).", type: list, elements: str, returned: always}
-"""
 
 ATTEMPTS = 100
 PRECIOUS = ("shared", "secret_key", "release.log")
 
 
-def own_users(params: dict[str, Any]) -> list[str]:
+def own_users(home: Path, user: str) -> list[str]:
     """Return which of the application's users there are; that they are its own is told by their homes."""
-    homes = {params["user"]: f"{params['home']}/shared", f"{params['user']}-build": f"{params['home']}/build"}
-    return [user.pw_name for user in pwd.getpwall() if homes.get(user.pw_name) == user.pw_dir]
+    homes = {user: f"{home}/shared", f"{user}-build": f"{home}/build"}
+    return [one.pw_name for one in pwd.getpwall() if homes.get(one.pw_name) == one.pw_dir]
 
 
 def precious(home: Path) -> list[str]:
@@ -145,60 +105,29 @@ def stop(traffic: Traffic, users: list[str]) -> None:
         end_processes(user)
 
 
-def remove(params: dict[str, Any]) -> list[str]:
-    """Remove all of the application; return what is kept. The user goes last, as it tells whose the rest is."""
-    home, run = Path(params["home"]), Path(params["run"])
+def remove(traffic: Traffic, kept: Path) -> list[str]:
+    """Remove all of the application; return what is kept. The user goes last, as it tells whose the rest is.
+
+    kept: folder to make for what is kept. Raises ReleaseError.
+    """
+    home = traffic.home
     if mounted := mounts(home):
         raise ReleaseError(
             f"app_shared_dirs: {', '.join(mounted)} is mounted there, and what is on it could be lost. Nothing was removed. "
             "Unmount it, then run this again."
         )
-    traffic = Traffic(str(home), str(run), params["name"], params["user"], "")
-    stop(traffic, own_users(params))
+    users = own_users(home, traffic.user)
+    stop(traffic, users)
     names = precious(home)  # only now nothing can be added
     if names:
-        keep(home, names, Path(params["kept"]))
-    Path(f"/etc/tmpfiles.d/slipway-{params['name']}.conf").unlink(missing_ok=True)
+        keep(home, names, kept)
+    Path(f"/etc/tmpfiles.d/slipway-{traffic.name}.conf").unlink(missing_ok=True)
     traffic.unmount_instances()
-    for folder in (run, home.resolve()):
+    for folder in (traffic.run, home.resolve()):
         if folder.exists():
-            release.remove(folder)
+            files.remove(folder)
     if home.is_symlink():
         home.unlink()
-    for user in own_users(params):
+    for user in users:
         remove_user(user)
     return names
-
-
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            **{name: {"type": "path", "required": True} for name in ("home", "run", "kept")},
-            **{name: {"type": "str", "required": True} for name in ("name", "user")},
-            "lock": {"type": "str", "default": ""},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    home = Path(params["home"])
-    locked = (home / "releases").is_dir()
-    names = precious(home)
-    there = locked or bool(own_users(params))
-    if there and not module.check_mode:
-        deploy = Deploy(home, params["lock"])
-        # A removal that was cut off may have left a user without a folder, and so without a lock.
-        with deploy.step(module) if locked else contextlib.nullcontext():
-            if locked:
-                deploy.note(step="remove")
-            try:
-                names = remove(params)
-            except ReleaseError as error:
-                if locked:
-                    raise
-                module.fail_json(msg=str(error))
-    module.exit_json(changed=there, folder=params["kept"], kept=names if there else [])
-
-
-if __name__ == "__main__":
-    main()

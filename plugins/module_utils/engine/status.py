@@ -1,5 +1,4 @@
-#!/usr/bin/python
-"""Say how an application is on this host; see DOCUMENTATION."""
+"""How an application is on this host: it looks, takes no lock, and changes nothing."""
 
 from __future__ import annotations
 
@@ -9,71 +8,14 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine.deploy import Deploy
-from ansible_collections.slipway.flask.plugins.module_utils.engine.release import Release, linked, now
-
-DOCUMENTATION = r"""
-module: release_status
-short_description: Say how an application is on this host
-description:
-  - Looks at releases, programs, the log of deploys, the lock, the disk and the site's certificates. It takes no lock and
-    changes nothing, so it may look while a deploy is under way; what a deploy removes meanwhile is left out.
-options:
-  home: {description: The application's folder., type: path, required: true}
-  name: {description: The application's name., type: str, required: true}
-  deploys: {description: How many of the last deploys to return., type: int, default: 5}
-  site: {description: "The edge's file of the site; its certificates are those named there (C(ssl_certificate)).", type: path}
-  maintenance_flag: {description: The file that exists while the site is in maintenance., type: path}
-attributes:
-  check_mode: {support: full}
-author: Slipway
-"""
-
-EXAMPLES = r"""
-- name: How the application is
-  release_status:
-    home: /srv/guestbook
-    name: guestbook
-    site: /etc/nginx/sites-enabled/guestbook
-  register: status
-"""
-
-RETURN = r"""
-status:
-  description: All that is known. Times are in seconds since 1970, sizes in bytes; what is not known is null or empty.
-  returned: always
-  type: dict
-  contains:
-    time: {description: When this was looked at., type: int}
-    host: {description: The host's own name., type: str}
-    up_seconds: {description: Since the host's boot., type: int}
-    load: {description: "Load of the last 1, 5 and 15 minutes.", type: list, elements: float}
-    active: {description: Id of the release that has the traffic; empty where none has., type: str}
-    previous: {description: Id of the release that had it before., type: str}
-    releases:
-      description: >-
-        The latest first. Each has C(id), C(state) (active, previous, good, built, failed, building or unfinished),
-        C(built), C(activated), C(source), C(reason) of a failure.
-      type: list
-      elements: dict
-    programs:
-      description: >-
-        Of each release that runs. C(release), C(name), C(kind) (web, worker, timer, job), C(state) (running, waiting, stopped,
-        failing), C(seconds) in that state, C(restarts), C(memory).
-      type: list
-      elements: dict
-    deploys: {description: "The last lines of release.log, the latest first.", type: list, elements: dict}
-    lock: {description: "Who holds the lock (C(who), C(host), C(since), C(verb), C(step)); null where nobody does.", type: dict}
-    maintenance: {description: Since when the site is in maintenance; null where it is not., type: int}
-    disk: {description: "C(total), C(used) and C(free) of the file system that the releases are on.", type: dict}
-    memory: {description: "C(total) and C(available) of the host.", type: dict}
-    certificates: {description: "C(path), C(until), C(problem).", type: list, elements: dict}
-"""
+from ansible_collections.slipway.flask.plugins.module_utils.engine.files import linked
+from ansible_collections.slipway.flask.plugins.module_utils.engine.lock import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release, now
 
 LOCK_FIELDS = ("who", "host", "since", "verb", "step", "id", "source")
 # A line of the log is some 300 bytes.
@@ -159,7 +101,7 @@ def deploys(home: Path, count: int) -> list[dict[str, Any]]:
     return found[:count]
 
 
-def certificates(module: AnsibleModule, site: str | None) -> list[dict[str, Any]]:
+def certificates(site: str | None) -> list[dict[str, Any]]:
     """Return until when each certificate of the site is valid."""
     try:
         text = Path(site or "/nonexistent").read_text(errors="replace")
@@ -169,14 +111,13 @@ def certificates(module: AnsibleModule, site: str | None) -> list[dict[str, Any]
     for path in dict.fromkeys(NAMED_CERTIFICATE.findall(text)):
         command = ["openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601", "-in", path]
         try:
-            code, said, wrong = module.run_command(command, handle_exceptions=False)
-        except OSError as error:
-            code, said, wrong = 1, "", str(error)
-        if code == 0:  # notAfter=2026-02-01 12:00:00Z
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError) as error:
+            wrong = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
+            found.append({"path": path, "until": None, "problem": (wrong or "unreadable").splitlines()[0]})
+        else:  # notAfter=2026-02-01 12:00:00Z
             until = calendar.timegm(time.strptime(said.strip().partition("=")[2], "%Y-%m-%d %H:%M:%SZ"))
             found.append({"path": path, "until": until, "problem": ""})
-        else:
-            found.append({"path": path, "until": None, "problem": (wrong.strip() or "unreadable").splitlines()[0]})
     return found
 
 
@@ -192,12 +133,13 @@ def existing(path: Path) -> Path:
     return path if path.exists() else existing(path.parent)
 
 
-def look(module: AnsibleModule) -> dict[str, Any]:
-    """Return all that is known; the module's documentation says what."""
-    params = module.params
-    home = Path(params["home"])
+def look(home: Path, name: str, *, site: str | None, maintenance_flag: str | None, count: int) -> dict[str, Any]:
+    """Return all that is known; the module release_status says what.
+
+    site: the edge's file of the site. maintenance_flag: the file that exists during maintenance. count: of last deploys.
+    """
     holder = Deploy(home, "").holder
-    flag = Path(params["maintenance_flag"] or "/nonexistent")
+    flag = Path(maintenance_flag or "/nonexistent")
     known = releases(home, holder)
     active = linked(home / "current")
     running = [one["id"] for one in known if one["id"] == active or Release(home, one["id"]).record.get("running")]
@@ -210,30 +152,11 @@ def look(module: AnsibleModule) -> dict[str, Any]:
         "active": active,
         "previous": linked(home / "previous"),
         "releases": known,
-        "programs": programs(home, params["name"], running),
-        "deploys": deploys(home, params["deploys"]),
+        "programs": programs(home, name, running),
+        "deploys": deploys(home, count),
         "lock": {key: holder.get(key) for key in LOCK_FIELDS} if holder else None,
         "maintenance": round(flag.stat().st_mtime) if flag.exists() else None,
         "disk": {"total": disk.total, "used": disk.used, "free": disk.free},
         "memory": memory(),
-        "certificates": certificates(module, params["site"]),
+        "certificates": certificates(site),
     }
-
-
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "home": {"type": "path", "required": True},
-            "name": {"type": "str", "required": True},
-            "deploys": {"type": "int", "default": 5},
-            "site": {"type": "path"},
-            "maintenance_flag": {"type": "path"},
-        },
-        supports_check_mode=True,
-    )
-    module.exit_json(changed=False, status=look(module))
-
-
-if __name__ == "__main__":
-    main()

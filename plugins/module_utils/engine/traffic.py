@@ -8,51 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import grp
-import http.client
 import os
 import pwd
 import re
-import socket
 import subprocess
 import time
 from pathlib import Path
 
-from ansible_collections.slipway.flask.plugins.module_utils.engine.release import (
-    Release,
-    link,
-    linked,
-    releases,
-    replace,
-)
+from ansible_collections.slipway.flask.plugins.module_utils.engine.application import releases
+from ansible_collections.slipway.flask.plugins.module_utils.engine.files import link, linked, replace
+from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 
 POLL_SECONDS = 0.05
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self.path = path
-
-    def connect(self) -> None:
-        """Connect to the socket instead of a port."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self.path))
-
-
-def ask(path: Path, url: str, host: str, timeout: float) -> str:
-    """GET a URL over a socket; return what is wrong with the answer, empty where all is well."""
-    connection = UnixConnection(path, timeout)
-    try:
-        connection.request("GET", url, headers={"Host": host, "User-Agent": "slipway-health"})
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        return f"no answer ({error or type(error).__name__})"
-    finally:
-        connection.close()
-    return f"answered {status}" if status >= 500 else ""
 
 
 def connections(path: Path) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible_collections.slipway.flask.plugins.module_utils.engine import release, sandbox, traffic
-from ansible_collections.slipway.flask.plugins.modules import release_activate, release_build
+from ansible_collections.slipway.flask.plugins.module_utils.engine import activation, install, record, sandbox, traffic
+from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import Plan
 
 
 def test_a_connection_counts_from_the_moment_it_waits_to_be_accepted(tmp_path: Path) -> None:
@@ -33,7 +35,7 @@ def test_what_an_application_puts_beside_its_socket_is_no_instance(tmp_path: Pat
         (tmp_path / "run/instances" / name).mkdir(parents=True)
     moved = traffic.Traffic(str(tmp_path / "home"), str(tmp_path / "run"), "site", "site", "www-data")
     assert moved.others() == []
-    moved.stop(release.Release(moved.home, release_id))
+    moved.stop(record.Release(moved.home, release_id))
 
 
 def test_a_name_that_a_neighbour_made_up_counts_for_no_connection(tmp_path: Path) -> None:
@@ -45,18 +47,24 @@ def test_a_name_that_a_neighbour_made_up_counts_for_no_connection(tmp_path: Path
         assert traffic.connections(path) == 0
 
 
-BUILD = {
-    "module": "main:app",
-    "server": "gunicorn",
-    "prestart": [],
-    "migrate": True,
-    "static_dir": "static",
-    "static_url": "/static/",
-    "static_kinds": ["css"],
-    "static_forbidden_suffixes": ["py"],
-    "shared_dirs": [],
-    "uv": "/opt/uv",
-}
+PLAN = Plan(
+    home="/srv/site",
+    user="site",
+    module="main:app",
+    server="gunicorn",
+    uv="/opt/uv",
+    python="/usr/bin/python3.13",
+    static_dir="static",
+    static_url="/static/",
+    static_kinds=["css"],
+    static_forbidden_suffixes=["py"],
+    sandbox={},
+    build_service={},
+    shared_dirs=[],
+    prestart=[],
+    migrate=True,
+    source="v1",
+)
 
 
 def test_whatever_a_release_is_made_of_counts_in_its_id(tmp_path: Path) -> None:
@@ -75,12 +83,11 @@ def test_whatever_a_release_is_made_of_counts_in_its_id(tmp_path: Path) -> None:
     for name in files:
         (stage / name).write_text("as it was")
 
-    def id_with(python: str = "/usr/bin/python3.13", **changed: object) -> str:
-        params = {**BUILD, "home": str(tmp_path), "source": "v1", **changed}
-        return str(release_build.release_id(params, python))
+    def id_with(**changed: Any) -> str:
+        return dataclasses.replace(PLAN, home=str(tmp_path), **changed).id
 
     first = id_with()
-    assert id_with(source="v2", lock="another run") == first
+    assert id_with(source="v2", build_service={"MemoryMax": "75%"}) == first
     ids = {first, id_with(python="/usr/bin/python3.14"), id_with(module="main:web"), id_with(server="uwsgi")}
     ids |= {id_with(prestart=["true"]), id_with(migrate=False)}
     ids |= {id_with(static_dir="assets"), id_with(static_url="/assets/"), id_with(shared_dirs=["data"])}
@@ -106,12 +113,12 @@ def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(t
         folder.chmod(0o755)
     (code / "kernel.txt").symlink_to("/proc/kmsg")
     (tmp_path / "hashes.txt").write_text("")
-    look, act_as = release_build.look, sandbox.act_as
-    found = act_as("nobody", lambda: look(code, {**BUILD, "server": "uwsgi"}, "python3"))
-    assert found["module"] == BUILD["module"]
+    plan = dataclasses.replace(PLAN, server="uwsgi")
+    found = sandbox.act_as("nobody", lambda: install.look(code, plan))
+    assert found["module"] == PLAN.module
     (code / "uwsgi.ini").symlink_to("/etc/shadow")
     with pytest.raises(PermissionError):
-        act_as("nobody", lambda: look(code, {**BUILD, "server": "uwsgi"}, "python3"))
+        sandbox.act_as("nobody", lambda: install.look(code, plan))
 
 
 def test_a_worker_that_was_restarted_has_died_whatever_it_does_just_now() -> None:
@@ -123,5 +130,5 @@ def test_a_worker_that_was_restarted_has_died_whatever_it_does_just_now() -> Non
         "site-frail-2@0123456789ab.service\tfailing\t0\t0\t0",
         "site-tick@0123456789ab.timer\twaiting\t5\t0\t0",
     ]
-    dead = release_activate.dead_workers("\n".join(status), "site@0123456789ab")
+    dead = activation.dead_workers("\n".join(status), "site@0123456789ab")
     assert dead == ["site-frail-1@0123456789ab.service", "site-frail-2@0123456789ab.service"]

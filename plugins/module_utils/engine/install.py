@@ -1,0 +1,177 @@
+"""The virtualenv of a release: what the source says it needs, and uv, which installs it in a sandbox."""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import tomllib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox
+from ansible_collections.slipway.flask.plugins.module_utils.engine.application import releases
+from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import FULL, last_lines, no_room
+from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import FORMAT, REQUIREMENTS, Plan
+from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
+
+BUILD_SECONDS = 1800
+# Files of these kinds can have a say in what is installed, wherever they lie.
+NAMES_DEPENDENCIES = {".txt", ".in", ".toml", ".lock", ".cfg", ".whl", ".gz", ".zip"}
+# What of the play's own environment counts in a build.
+PASSED_ON = re.compile("(https?|all|no)_proxy|UV_.*|SSL_CERT_.*", re.IGNORECASE)
+
+
+def module_of(code: Path, plan: Plan) -> str:
+    """Return the application to serve in gunicorn's notation: what its own uwsgi.ini names, where uWSGI serves it."""
+    ini = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True, delimiters=("=",))
+    if plan.server == "uwsgi" and (code / "uwsgi.ini").is_file():
+        ini.read_string((code / "uwsgi.ini").read_text())
+    own = ini["uwsgi"] if ini.has_section("uwsgi") else {}
+    file = (own.get("wsgi-file") or own.get("file") or "").removesuffix(".py").replace("/", ".").strip(".")
+    name = own.get("module") or own.get("wsgi") or own.get("w") or file
+    return f"{name}:{own.get('callable') or 'application'}" if name and ":" not in name else name or plan.module
+
+
+def dependencies(code: Path) -> str:
+    """Return a digest of all of the source that has a say in what the virtualenv holds. A link out of it has none."""
+    digest = hashlib.sha256()
+    for path in sorted(code.rglob("*")):
+        if path.suffix not in NAMES_DEPENDENCIES and path.name != "setup.py":
+            continue
+        if path.is_file() and path.resolve().is_relative_to(code.resolve()):
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(code)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
+    """Return the uv commands that make the release's virtualenv, by the first kind of dependency file there is.
+
+    The first makes it, the second installs the app server and all it needs. uv keeps an installed version where nothing
+    asks for another.
+    """
+    # On the command line, as the application's pyproject.toml may switch it off.
+    install = [uv, "pip", "install", "--verify-hashes", "--requirement", "../requirements.txt"]
+    hashed = "--hash=" in (code.parent / "hashes.txt").read_text()
+    begin = [
+        [uv, "venv", "--relocatable", "--python", python, "../.venv"],
+        # Started outside of the code: a pyproject.toml there may override versions.
+        [uv, "--directory", "..", "pip", "install", "--requirement", "hashes.txt"]
+        + (["--require-hashes", "--no-build"] if hashed else []),
+    ]
+    if (code / "uv.lock").is_file():
+        # The lock is taken as it stands; then the app server, whatever version the lock has of it. What that needs is
+        # there, in the lock's version or else in that of hashes.txt.
+        return [
+            *begin,
+            # The virtualenv is of this interpreter, whatever a .python-version says; uv would make another.
+            [uv, "sync", "--frozen", "--inexact", "--no-default-groups", "--python", python],
+            [*install, *(["--no-deps"] if hashed else [])],
+        ]
+    install += ["--override", "../requirements.txt"]
+    pyproject = code / "pyproject.toml"
+    if pyproject.is_file() and "project" in (project := tomllib.loads(pyproject.read_text())):
+        return [
+            *begin,
+            [
+                *install,
+                *(["--editable", "."] if "build-system" in project else ["--requirement", "pyproject.toml"]),
+            ],
+        ]
+    own = (code / "requirements.txt").is_file()
+    return [*begin, [*install, "--requirement", "requirements.txt" if own else "../default_requirements.txt"]]
+
+
+def advice(command: list[str], server: str) -> str:
+    """Return which variable says what a command could not install, and what to do."""
+    if "hashes.txt" in command:
+        return (
+            f"{server}_hashes: {server} could not be installed as this file says. Where a hash does not match below, it is not the "
+            f"file that was pinned: find out why, or give the hashes of {server}_version."
+        )
+    if "../default_requirements.txt" in command:
+        return "app_default_requirements: what this file names could not be installed. Correct it."
+    return (
+        "app_source: the dependencies of the application could not be installed. "
+        "Mend the file that names them (a package that must be compiled needs its headers: app_packages)."
+    )
+
+
+def look(code: Path, plan: Plan) -> dict[str, Any]:
+    """Return what the source says: how it is installed, a digest of what can change that, and the module to serve."""
+    file = "pyproject.toml"
+    try:
+        commands = install_commands(code, plan.uv, plan.python)
+        file = "uwsgi.ini"
+        return {"commands": commands, "module": module_of(code, plan), "dependencies": dependencies(code)}
+    except (ValueError, configparser.Error) as error:  # not TOML, not UTF-8
+        return {"wrong": f"app_source: its {file} cannot be read: {error}. Mend it."}
+
+
+def install(release: Release, plan: Plan) -> str:
+    """Make the release's virtualenv; return the module that is served. Raises ReleaseError."""
+    code, venv, build_user = release.path / "code", release.path / ".venv", plan.builder
+    found = sandbox.act_as(build_user, partial(look, code, plan))
+    if "wrong" in found:
+        raise release.fail(found["wrong"])
+    digest = hashlib.sha256(json.dumps([FORMAT, plan.uv, plan.python, found["dependencies"]]).encode())
+    for name in REQUIREMENTS:
+        digest.update((release.path / name).read_bytes())
+    forced = release.home / "next/forced"  # what was resolved then counts for those that follow
+    digest.update(forced.read_bytes() if forced.exists() else b"")
+    wanted = digest.hexdigest()
+    release.note(module=found["module"], dependencies=wanted)
+    same = [
+        other
+        for other in releases(release.home)
+        if other.record.get("dependencies") == wanted and "built" in other.record
+    ]
+    commands = found["commands"]
+    if same:
+        # What was sealed is root's alone. uv makes good what still differs, such as a package that lies in the source itself.
+        latest = max(same, key=lambda other: other.record.get("built", 0))
+        copy = ["cp", "--archive", f"{latest.path}/.venv/.", str(venv)]
+        done = subprocess.run(copy, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+        if done.returncode:
+            raise release.fail(no_room(release.home) if FULL in done.stderr else last_lines(done.stderr))
+        subprocess.run(["chown", "-R", "--no-dereference", f"{build_user}:", venv], check=True)
+        del commands[:2]
+    # The running application may not write here, so the byte code is made now. A file that does not compile may be one that
+    # nobody imports; the import check is what judges.
+    script = [shlex.join(command) for command in commands] + ["../.venv/bin/python -m compileall -q . || true"]
+    build = release.home / "build"
+    status, output = sandbox.run(
+        f"{plan.user}-build",
+        ["sh", "-exc", "\n".join(script)],
+        user=build_user,
+        cwd=code,
+        directives=sandbox.extend(
+            plan.build_service,
+            BindPaths=[code, venv, build],
+            BindReadOnlyPaths=[release.path / name for name in REQUIREMENTS],
+        ),
+        seconds=BUILD_SECONDS,
+        environment={
+            **{name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)},
+            "HOME": "/tmp",  # noqa: S108 -- its own, and empty
+            "VIRTUAL_ENV": str(venv),
+            "UV_PROJECT_ENVIRONMENT": str(venv),
+            "UV_CACHE_DIR": str(build / "cache"),
+            "UV_PYTHON_INSTALL_DIR": str(build / "python"),
+            "UV_LINK_MODE": "copy",  # they are two mounts
+            "UV_COMPILE_BYTECODE": "1",
+            "UV_NO_PROGRESS": "1",
+        },
+    )
+    if status != 0:
+        if FULL in output:
+            raise release.fail(no_room(release.home))
+        failed = [line for line in output.splitlines() if line.startswith("+ ")]  # sh -x says what it runs
+        raise release.fail(f"{advice(failed[-1].split() if failed else [], plan.server)}\n{last_lines(output)}")
+    return found["module"]

@@ -1,0 +1,54 @@
+#!/usr/bin/python
+"""Choose the release to roll back to; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_select
+short_description: Choose a good release to go back to
+description:
+  - Returns the previous release, or the one asked for, where it was good once and did not fail since.
+  - Fails where the database has had migrations since that the release does not know.
+extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step]
+options:
+  id: {description: The release asked for; the previous good one where empty., type: str, default: ""}
+  force: {description: Go back across a migration., type: bool, default: false}
+attributes:
+  check_mode: {support: full}
+author: Slipway (!UNKNOWN)
+"""
+
+EXAMPLES = r"""
+- name: Choose the release to go back to
+  slipway.flask.release_select:
+    home: /srv/guestbook
+    lock: "{{ lock.run }}"
+  register: release
+"""
+
+RETURN = r"""
+id: {description: The release's id., type: str, returned: success}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.flask.plugins.module_utils.engine.application import select
+from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, STEP, errors_of, step
+
+
+def main() -> None:
+    """Run the module."""
+    own = {"id": {"type": "str", "default": ""}, "force": {"type": "bool", "default": False}}
+    module = AnsibleModule({**HOME, **STEP, **own}, supports_check_mode=True)
+    params = module.params
+    if module.check_mode:
+        with errors_of(module):
+            release = select(params["home"], params["id"], force=params["force"])
+    else:
+        with step(module) as deploy:
+            release = select(params["home"], params["id"], force=params["force"])
+            deploy.note(source=release.record.get("source", ""))
+    module.exit_json(changed=False, id=release.id)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+#!/usr/bin/python
+"""Start a release beside the running one, and gate it; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_start
+short_description: Start a built release beside the one that has the traffic, and see whether it answers
+description:
+  - Starts an instance of the release on its own socket and asks it for the health path until it answers.
+  - One that does not start or answer in time is stopped and marked failed; what has the traffic keeps it.
+  - Where the release has the traffic already it is started if it is not running. If it runs and does not answer in time,
+    the module fails and leaves it running.
+extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.instances]
+options:
+  id: {description: The release's id., type: str, required: true}
+  health_path: {description: Any answer below 500 to a GET of it counts as healthy., type: str, default: /}
+  health_host: {description: The Host header of that request., type: str, default: localhost}
+  health_timeout: {description: Seconds in which a started instance must answer., type: int, default: 30}
+  undo:
+    description: Whether this brings a release back. One that answered before is not marked failed for not answering now.
+    type: bool
+    default: false
+attributes:
+  check_mode: {support: full}
+author: Slipway (!UNKNOWN)
+"""
+
+EXAMPLES = r"""
+- name: Start the release on its own socket
+  slipway.flask.release_start:
+    home: /srv/guestbook
+    run: /run/guestbook
+    name: guestbook
+    user: guestbook
+    socket_group: www-data
+    id: "{{ release.id }}"
+    lock: "{{ lock.run }}"
+"""
+
+RETURN = r"""
+settled:
+  description: Whether the release has the traffic already, answers, and no other runs beside it.
+  type: bool
+  returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check, ask, start
+from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, INSTANCES, STEP, step, traffic_of
+from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
+
+
+def main() -> None:
+    """Run the module."""
+    own = {
+        "id": {"type": "str", "required": True},
+        "health_path": {"type": "str", "default": "/"},
+        "health_host": {"type": "str", "default": "localhost"},
+        "health_timeout": {"type": "int", "default": 30},
+        "undo": {"type": "bool", "default": False},
+    }
+    module = AnsibleModule({**HOME, **STEP, **INSTANCES, **own}, supports_check_mode=True)
+    params = module.params
+    traffic, release = traffic_of(params), Release(params["home"], params["id"])
+    check = Check(params["health_path"], params["health_host"], params["health_timeout"])
+    answers = traffic.active == release.id and not ask(traffic.socket(release.id), check, 10)
+    settled = answers and not traffic.others(release.id)
+    if not answers and not module.check_mode:
+        with step(module) as deploy:
+            deploy.note(step="gate", id=release.id)
+            start(traffic, release, check, undo=params["undo"])
+    module.exit_json(changed=not answers, settled=settled)
+
+
+if __name__ == "__main__":
+    main()
