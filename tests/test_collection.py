@@ -29,8 +29,18 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a repository of a user's own, with this commit installed as its requirements.yml says."""
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the collection, built."""
+    folder = tmp_path_factory.mktemp("built")
+    built = run(["ansible-galaxy", "collection", "build", "--output-path", str(folder)], ROOT)
+    assert built.returncode == 0, built.stderr
+    (path,) = folder.iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def site(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository of a user's own: the last commit is installed as its requirements.yml says, then what is built here."""
     folder = tmp_path_factory.mktemp("user") / "site"
     made = run(["make", "--silent", "new-site", f"SITE={folder}"], ROOT)
     assert made.returncode == 0, made.stderr
@@ -38,8 +48,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Whatever this clone was cloned from need not be in reach.
     requirements["collections"][0]["name"] = f"file://{ROOT}"
     (folder / "requirements.yml").write_text(yaml.dump(requirements))
-    options = ["--offline", "--no-deps", "--requirements-file", "requirements.yml"]
-    installed = run(["ansible-galaxy", "collection", "install", *options], folder)
+    install = ["ansible-galaxy", "collection", "install", "--offline", "--no-deps"]
+    installed = run([*install, "--requirements-file", "requirements.yml"], folder)
+    assert installed.returncode == 0, installed.stderr
+    installed = run([*install, "--force", str(archive)], folder)
     assert installed.returncode == 0, installed.stderr
     return folder
 
@@ -71,10 +83,7 @@ def test_a_site_is_not_made_in_the_place_of_another(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_the_collection_holds_what_a_run_needs_and_nothing_else(tmp_path: Path) -> None:
-    built = run(["ansible-galaxy", "collection", "build", "--output-path", str(tmp_path)], ROOT)
-    assert built.returncode == 0, built.stderr
-    (archive,) = tmp_path.iterdir()
+def test_the_collection_holds_what_a_run_needs_and_nothing_else(archive: Path) -> None:
     with tarfile.open(archive) as files:
         names = {name.partition("/")[0] for name in files.getnames()}
     made_by_galaxy = {"FILES.json", "MANIFEST.json"}

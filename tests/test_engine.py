@@ -132,3 +132,23 @@ def test_a_worker_that_was_restarted_has_died_whatever_it_does_just_now() -> Non
     ]
     dead = activation.dead_workers("\n".join(status), "site@0123456789ab")
     assert dead == ["site-frail-1@0123456789ab.service", "site-frail-2@0123456789ab.service"]
+
+
+@pytest.mark.parametrize(
+    ("ini", "module"),
+    [
+        ("[uwsgi]\nmodule = app.main\n", "app.main:application"),
+        ("[uwsgi]\n    module = app.main\n\tcallable = web\n", "app.main:web"),
+        (
+            "; module = no\n[other]\nmodule = no\n[uwsgi]\n# no\nwsgi-file=app/main.py\ncallable = create(1)\n",
+            "app.main:create(1)",
+        ),
+        ("[uwsgi]\nw = site:web\n", "site:web"),
+        ("[uwsgi]\nprocesses = 2\n", "main:app"),
+        ("", "main:app"),
+    ],
+)
+def test_an_application_s_uwsgi_ini_says_what_uwsgi_serves(ini: str, module: str, tmp_path: Path) -> None:
+    (tmp_path / "uwsgi.ini").write_text(ini)
+    assert install.module_of(tmp_path, dataclasses.replace(PLAN, server="uwsgi")) == module
+    assert install.module_of(tmp_path, PLAN) == "main:app"

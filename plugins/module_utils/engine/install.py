@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import json
 import os
@@ -27,12 +26,26 @@ NAMES_DEPENDENCIES = {".txt", ".in", ".toml", ".lock", ".cfg", ".whl", ".gz", ".
 PASSED_ON = re.compile("(https?|all|no)_proxy|UV_.*|SSL_CERT_.*", re.IGNORECASE)
 
 
+def uwsgi_options(text: str) -> dict[str, str]:
+    """Return the options of an uwsgi.ini's section [uwsgi], read as uWSGI does: lines by themselves, however indented."""
+    options: dict[str, str] = {}
+    section = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1]
+        elif section == "uwsgi" and line and line[0] not in ";#":
+            name, _, value = line.partition("=")
+            options[name.strip()] = value.strip()
+    return options
+
+
 def module_of(code: Path, plan: Plan) -> str:
-    """Return the application to serve in gunicorn's notation: what its own uwsgi.ini names, where uWSGI serves it."""
-    ini = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True, delimiters=("=",))
-    if plan.server == "uwsgi" and (code / "uwsgi.ini").is_file():
-        ini.read_string((code / "uwsgi.ini").read_text())
-    own = ini["uwsgi"] if ini.has_section("uwsgi") else {}
+    """Return the application to serve in gunicorn's notation: what its own uwsgi.ini names, where uWSGI serves it.
+
+    bin/uwsgi.serve.py finds it in the release's record.
+    """
+    ini = code / "uwsgi.ini"
+    own = uwsgi_options(ini.read_text()) if plan.server == "uwsgi" and ini.is_file() else {}
     file = (own.get("wsgi-file") or own.get("file") or "").removesuffix(".py").replace("/", ".").strip(".")
     name = own.get("module") or own.get("wsgi") or own.get("w") or file
     return f"{name}:{own.get('callable') or 'application'}" if name and ":" not in name else name or plan.module
@@ -110,7 +123,7 @@ def look(code: Path, plan: Plan) -> dict[str, Any]:
         commands = install_commands(code, plan.uv, plan.python)
         file = "uwsgi.ini"
         return {"commands": commands, "module": module_of(code, plan), "dependencies": dependencies(code)}
-    except (ValueError, configparser.Error) as error:  # not TOML, not UTF-8
+    except ValueError as error:  # not TOML, not UTF-8
         return {"wrong": f"app_source: its {file} cannot be read: {error}. Mend it."}
 
 
