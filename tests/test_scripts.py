@@ -1,0 +1,103 @@
+"""The programs of a release, as the roles render them: shellcheck finds no fault in them, nor in the kit's own scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plugin import ROOT
+
+TEMPLATES = [path for path in sorted(ROOT.glob("roles/*/templates/*.j2")) if path.read_text().startswith("#!/bin/sh")]
+WORKERS = [{"name": "mail", "command": "celery worker", "count": 2}]
+TIMERS = [{"name": "sweep", "command": "flask sweep", "on_calendar": "daily"}]
+CONNECTION = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+VARIABLES = {
+    "app_name": "site",
+    "app_source": str(ROOT / "app"),
+    "app_domains": ["site.test"],
+    "app_wired_env": {},
+    "app_workers": WORKERS,
+    "app_timers": TIMERS,
+    **{f"{manager}_{name}": value for manager in ("systemd", "supervisor") for name, value in {
+        "name": "site", "workers": WORKERS, "timers": TIMERS, "packages": [],
+    }.items()},
+    "mod_wsgi_packages": [],
+    # In the place of facts.
+    **dict.fromkeys(["gunicorn_workers", "granian_workers", "granian_blocking_threads", "uwsgi_processes"], 2),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the shell scripts among what the roles have as templates, by role and name."""
+    folder = tmp_path_factory.mktemp("scripts")
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": {"here": CONNECTION}}}))
+    plays = [
+        {
+            "name": path.parts[-3],
+            "hosts": "all",
+            "gather_subset": ["!all", "!min", "distribution", "hardware"],
+            "vars_files": [
+                str(file) for part in ("defaults", "vars") if (file := path.parents[1] / part / "main.yml").exists()
+            ],
+            "vars": {"role_path": str(path.parents[1])},
+            "tasks": [
+                {
+                    "name": path.stem,
+                    "ansible.builtin.debug": {"msg": f"{{{{ lookup('ansible.builtin.template', '{path}') }}}}"},
+                }
+            ],
+        }
+        for path in TEMPLATES
+    ]
+    (folder / "play.json").write_text(json.dumps(plays))
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            f"--inventory={folder}/hosts.json",
+            f"--extra-vars={json.dumps(VARIABLES)}",
+            f"{folder}/play.json",
+        ],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {
+        f"{play['play']['name']}/{task['task']['name']}": task["hosts"]["here"]["msg"]
+        for play in json.loads(done.stdout)["plays"]
+        for task in play["tasks"]
+        if "msg" in task["hosts"]["here"]
+    }
+
+
+def shellcheck(script: str) -> str:
+    """Return what shellcheck says of a script."""
+    command = [str(Path(sys.executable).with_name("shellcheck")), "--format=gcc", "-"]
+    return subprocess.run(command, input=script, capture_output=True, text=True, check=False).stdout
+
+
+@pytest.mark.parametrize("name", [f"{path.parts[-3]}/{path.stem}" for path in TEMPLATES])
+def test_shellcheck_finds_no_fault_in_what_a_role_renders(name: str, rendered: dict[str, str]) -> None:
+    assert rendered[name].startswith("#!/bin/sh")
+    assert shellcheck(rendered[name]) == ""
+
+
+def test_shellcheck_finds_no_fault_in_the_kit_s_own_scripts() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    paths = [ROOT / name for name in listed.split("\0") if name]
+    scripts = [path for path in paths if path.is_file() and path.suffix in {"", ".sh"}]
+    texts = {path: text for path in scripts if (text := path.read_text(errors="replace")).startswith("#!/bin/")}
+    assert len(texts) > 3
+    assert {str(path): said for path, text in texts.items() if (said := shellcheck(text))} == {}
