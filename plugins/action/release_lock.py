@@ -75,6 +75,6 @@ class ActionModule(ActionBase):
 
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         result: dict[str, Any] = self._execute_module(
-            "slipway.flask.release_lock", module_args=arguments, task_vars=task_vars
+            "slipway.flask.take_lock", module_args=arguments, task_vars=task_vars
         )
         return result
