@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+import pytest
 import yaml
 from ansible_collections.slipway.flask.plugins.action import validate_variables
 
@@ -14,11 +17,79 @@ def test_a_variable_that_has_to_be_set_is_named_with_what_it_is() -> None:
     assert sentence.startswith("app_source: it is not set. Where the application is; a folder on the control machine")
 
 
-def test_a_typing_error_gets_the_nearest_name() -> None:
-    known = {"app_module", "app_name", "nginx_gzip"}
-    assert validate_variables.unknown(["app_modul", "http_proxy", "app_name"], known, ("app_", "nginx_")) == [
-        "app_modul: there is no such variable; did you mean app_module?"
-    ]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
+KNOWN = {"edge"}.union(*(validate_variables.options_of(ROOT / "roles", role) for role in ROLES))
+
+
+def judge(*names: str, own: Collection[str] = ()) -> tuple[list[str], list[str]]:
+    return validate_variables.judge(names, KNOWN, tuple(f"{role}_" for role in ROLES), own)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    {
+        "app_modul": "app_module",
+        "ap_module": "app_module",
+        "App_Module": "app_module",
+        "ngnix_gzip": "nginx_gzip",
+        "ngnx_gzip": "nginx_gzip",
+        "nginx_gizp": "nginx_gzip",
+        "posgresql_settings": "postgresql_settings",
+        "postgresql_setings": "postgresql_settings",
+        "appdomains": "app_domains",
+        "app_domain": "app_domains",
+        "Edge": "edge",
+        "egde": "edge",
+        "edges": "edge",
+        "gunicorn_worker": "gunicorn_workers",
+    }.items(),
+)
+def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(name: str, meant: str) -> None:
+    said = f"{name}: there is no such variable; did you mean {meant}? If it is one of your own, name it in slipway_own_variables."
+    assert judge(name) == ([said], [])
+
+
+# Of roles that many use beside the kit, and of a user's own hooks and host variables.
+FOREIGN = """
+    app_version app_user app_home app_port app_release_notes app_root common_ssh_port common_packages_extra nginx_vhosts nginx_user
+    nginx_upstreams nginx_error_log nginx_remove_default_vhost nginx_worker_connections_max systemd_timesyncd_servers systemd_units
+    postgresql_users postgresql_version postgresql_hba_entries apache_vhosts apache_mods_enabled
+    my_hook slack_webhook hook_url http_proxy security_ssh_port firewall_allowed_tcp_ports certbot_admin_email wedge bridge
+    docker_users deploy_user domain domains site sites environment_name vault_mail_password backup_dir
+"""
+
+
+@pytest.mark.parametrize("name", FOREIGN.split())
+def test_a_name_of_somebody_else_s_is_let_be(name: str) -> None:
+    wrong, strange = judge(name)
+    assert wrong == []
+    warning = f"{name} is no variable of Slipway's. If it is one of your own, name it in slipway_own_variables."
+    assert strange == ([warning] if name.split("_")[0] in ROLES else [])
+
+
+def test_what_a_user_says_is_the_user_s_gets_no_word() -> None:
+    assert judge("ap_module", "nginx_vhosts", own=["ap_module", "nginx_v*"]) == ([], [])
+
+
+def test_no_two_variables_of_the_kit_are_taken_for_each_other() -> None:
+    """One that is misspelt could be either; that both exist is what counts."""
+    assert judge(*KNOWN) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "steps"),
+    [
+        ("abc", "abc", 0),
+        ("abc", "acb", 1),
+        ("abc", "ab", 1),
+        ("abc", "xbc", 1),
+        ("ca", "abc", 3),
+        ("abcd", "wxyz", 3),
+        ("", "abc", 3),
+    ],
+)
+def test_steps_from_one_word_to_another_are_counted_as_far_as_they_matter(one: str, other: str, steps: int) -> None:
+    assert validate_variables.edits(one, other, 2) == steps
 
 
 def test_a_string_is_no_list() -> None:

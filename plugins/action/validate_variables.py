@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
+import fnmatch
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+
+# In which a user lists names that are none of the kit's.
+OWN = "slipway_own_variables"
+# Another first letter makes another word of a short one (edge, wedge); a long one that differs in two is still the same.
+SHORT, LONG = 6, 10
 
 
 def options_of(roles: Path, role: str) -> dict[str, dict[str, Any]]:
@@ -40,21 +46,64 @@ def not_lists(given: dict[str, Any], options: dict[str, dict[str, Any]]) -> list
     ]
 
 
-def unknown(names: list[str], known: set[str], prefixes: tuple[str, ...]) -> list[str]:
-    """Return a sentence for each variable that bears a role's name but is none of the role's: a typing error."""
-    sentences = []
+def edits(one: str, other: str, most: int) -> int:
+    """Return in how many steps one word becomes another: a letter more, less or different, or two that change places.
+
+    More than `most` are not counted to their end. Source: the optimal string alignment distance.
+    """
+    if abs(len(one) - len(other)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        before, above, row = row, before, [i]
+        for j, theirs in enumerate(other, 1):
+            steps = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != theirs))
+            if above and j > 1 and letter == other[j - 2] and one[i - 2] == theirs:
+                steps = min(steps, above[j - 2] + 1)
+            row.append(steps)
+        if min(row) > most:
+            return most + 1
+    return row[-1]
+
+
+def meant(name: str, known: set[str]) -> str:
+    """Return the variable of the kit's that a name is a misspelling of; empty where it is somebody else's."""
+    steps = {}
+    for one in known:
+        length = min(len(name), len(one))
+        if length >= SHORT or name[:1].casefold() == one[:1].casefold():
+            most = 1 if length < LONG else 2
+            if (count := edits(name.casefold(), one.casefold(), most)) <= most:
+                steps[one] = count
+    return min(steps, key=lambda one: (steps[one], one), default="")
+
+
+def judge(
+    names: Collection[str], known: set[str], prefixes: tuple[str, ...], own: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Return a sentence for each name that is near a variable of the kit's, and one for each that only looks like one.
+
+    own: names, or patterns of them (fnmatch(3)), that the user says are none of the kit's.
+    """
+    wrong, strange = [], []
     for name in sorted(names):
-        if name.startswith(prefixes) and name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            sentences.append(f"{name}: there is no such variable" + (f"; did you mean {close[0]}?" if close else "."))
-    return sentences
+        if name in known or any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
+            continue
+        if close := meant(name, known):
+            wrong.append(
+                f"{name}: there is no such variable; did you mean {close}? If it is one of your own, name it in {OWN}."
+            )
+        elif name.startswith(prefixes):
+            strange.append(f"{name} is no variable of Slipway's. If it is one of your own, name it in {OWN}.")
+    return wrong, strange
 
 
 class ActionModule(ActionBase):
     """See library/validate_variables.py."""
 
     _requires_connection = False
-    _VALID_ARGS = frozenset(("roles", "path", "wired"))
+    _VALID_ARGS = frozenset(("roles", "path", "wired", "others"))
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with one line for each variable that is wrong."""
@@ -62,8 +111,13 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         roles = Path(self._task.args["path"])
         every_role = sorted(folder.name for folder in roles.iterdir() if (folder / "meta/argument_specs.yml").is_file())
-        known = {name for role in every_role for name in options_of(roles, role)}
-        problems = unknown(list(variables), known, tuple(f"{role}_" for role in every_role))
+        known = {OWN, *self._task.args["others"]}.union(*(options_of(roles, role) for role in every_role))
+        mine = self._templar.template(variables.get(OWN, []))
+        if not isinstance(mine, list) or not all(isinstance(name, str) for name in mine):
+            raise AnsibleActionFail(f"{OWN}: {mine!r} is no list of names. Write it as [a_name, another_*].")
+        # What begins so is Ansible's own, or this kit's.
+        names = [name for name in variables if not name.startswith(("ansible_", "_"))]
+        problems, strange = judge(names, known, tuple(f"{role}_" for role in every_role), mine)
         own = variables["hostvars"].raw_get(variables["inventory_hostname"])
         problems += [
             f"{name}: playbooks/wiring.yml gives it its value, from the application's own variables (app_*)."
@@ -81,4 +135,4 @@ class ActionModule(ActionBase):
                 "\n".join(problems) + "\nMend it in the inventory's group_vars; what each variable takes stands in "
                 "roles/<role>/README.md."
             )
-        return {"changed": False}
+        return {"changed": False, "warnings": strange}

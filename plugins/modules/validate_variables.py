@@ -7,7 +7,8 @@ short_description: Check the variables of several roles against their argument s
 description:
   - Says everything that is wrong in one message, before a task of any role has run. Ansible's own check of a role comes
     when the role begins, after the roles before it have changed the server.
-  - A variable that bears a role's name as its prefix and is none of that role's is refused, with the nearest name.
+  - A variable that is none of a role's and is spelled nearly as one is refused, with the name that is meant. One that only
+    begins with a role's name gets a warning. What C(slipway_own_variables) lists is let be.
 extends_documentation_fragment: [slipway.flask.attributes]
 options:
   roles:
@@ -21,6 +22,11 @@ options:
     required: true
   wired:
     description: Variables whose values the playbooks give, so that an inventory cannot.
+    type: list
+    elements: str
+    default: []
+  others:
+    description: Variables that the playbooks themselves read.
     type: list
     elements: str
     default: []
