@@ -28,6 +28,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 id: {description: The release's id., type: str, returned: success}
+undo: {description: "That the release is brought back, which M(slipway.flask.release_start) has to know.", type: bool, returned: success}
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -47,7 +48,7 @@ def main() -> None:
         with step(module) as deploy:
             release = select(params["home"], params["id"], force=params["force"])
             deploy.note(source=release.record.get("source", ""))
-    module.exit_json(changed=False, id=release.id)
+    module.exit_json(changed=False, id=release.id, undo=True)
 
 
 if __name__ == "__main__":

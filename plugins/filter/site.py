@@ -1,0 +1,119 @@
+"""What the playbooks know of a whole site: who is where, and what the roles returned on each host.
+
+A role returns what its contract says under a public name (docs/contracts/): `edge_logs`, `process_manager_logs`,
+`database_logs`, `application_status`, `database_status`, `application_removed`, `database_dumps`. Each is the result of a
+task as Ansible registers it, and is missing where the task did not run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+Facts = Mapping[str, Any]
+UNREACHABLE = "it cannot be reached, or not be looked at."
+
+
+def addresses(hosts: Iterable[str], hostvars: Mapping[str, Facts]) -> dict[str, str]:
+    """Return where the others of a site reach each host: on its private network where it has one."""
+    found = {}
+    for host in hosts:
+        facts = hostvars[host]
+        found[host] = facts.get("private_address", facts.get("ansible_host", host))
+    return found
+
+
+def site_logs(hosts: Iterable[str], hostvars: Mapping[str, Facts], reached: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the logs of each host, as log_text shows them. reached: the hosts that could be asked."""
+    logs = []
+    for host in hosts:
+        if host not in reached:
+            logs.append({"title": host, "lines": [UNREACHABLE[0].upper() + UNREACHABLE[1:]]})
+        facts = hostvars[host]
+        edge = [(f"edge, {one['item']}", one) for one in facts.get("edge_logs", {}).get("results", [])]
+        for what, said in [
+            ("application", facts.get("process_manager_logs", {})),
+            *edge,
+            ("database", facts.get("database_logs", {})),
+        ]:
+            if "stdout_lines" in said:
+                logs.append({"title": f"{host}, {what}", "lines": [*said["stdout_lines"], *said["stderr_lines"]]})
+    return logs
+
+
+def database_of(said: Facts, name: str) -> dict[str, Any] | None:
+    """Return what is known of a database by what psql said of all; None where it was not asked."""
+    if "rc" not in said:
+        return None
+    known = json.loads(said["stdout"] or "{}").get(name, {}) if said["rc"] == 0 else {}
+    problem = "" if said["rc"] == 0 else next(iter(said["stderr_lines"]), "")
+    return {
+        "name": name,
+        "bytes": known.get("bytes"),
+        "connections": known.get("connections", 0),
+        "problem": problem,
+    }
+
+
+def site_status(
+    hosts: Iterable[str], hostvars: Mapping[str, Facts], reached: Iterable[str], name: str
+) -> dict[str, Any]:
+    """Return how an application is on all of its hosts, as status_table shows it. reached: the hosts that could be asked."""
+    return {
+        "application": name,
+        "hosts": {
+            host: {
+                "application": hostvars[host].get("application_status", {}).get("status"),
+                "database": database_of(hostvars[host].get("database_status", {}), name),
+                "problem": "" if host in reached else UNREACHABLE,
+            }
+            for host in hosts
+        },
+    }
+
+
+def site_removal(
+    hosts: Iterable[str],
+    hostvars: Mapping[str, Facts],
+    name: str,
+    *,
+    app_hosts: Iterable[str],
+    db_host: str,
+    database: bool,
+    dry_run: bool,
+) -> list[str]:
+    """Return what became of an application that was to be removed, a sentence for each thing.
+
+    db_host: empty where there is no database. database: whether it was to go too.
+    """
+    said = []
+    for host in hosts:
+        facts = hostvars[host]
+        removed = facts.get("application_removed", {})
+        if host in app_hosts:
+            done = f"{name} {'would be' if dry_run else 'was'} removed."
+            said.append(f"{host}: {done}" if removed.get("changed") else f"{host}: there is no {name} to remove.")
+        if removed.get("kept"):
+            said.append(f"{host}: {', '.join(removed['kept'])} are kept in {removed['folder']}/")
+        if host == db_host:
+            dumps = facts.get("database_dumps", {}).get("stdout_lines", [])
+            said += [f"{host}: a dump of the database that was removed is kept as {dump}" for dump in dumps]
+            if not database:
+                said.append(
+                    f"{host}: a database, if there is one, stays; -e remove_database=true removes it, after a dump."
+                )
+    return said
+
+
+class FilterModule:
+    """What Ansible finds here."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {
+            "addresses": addresses,
+            "site_logs": site_logs,
+            "site_removal": site_removal,
+            "site_status": site_status,
+        }

@@ -1,0 +1,86 @@
+"""What the playbooks make of what the roles returned on each host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.slipway.flask.plugins.filter.site import addresses, site_logs, site_removal, site_status
+
+
+def said(*lines: str, errors: tuple[str, ...] = (), code: int = 0) -> dict[str, Any]:
+    return {"rc": code, "stdout": "\n".join(lines), "stdout_lines": [*lines], "stderr_lines": [*errors]}
+
+
+def test_a_host_is_reached_on_its_private_network_where_it_has_one() -> None:
+    hostvars = {
+        "web1": {"private_address": "10.0.0.1", "ansible_host": "203.0.113.1"},
+        "web2": {"ansible_host": "203.0.113.2"},
+        "db1": {},
+    }
+    assert addresses(hostvars, hostvars) == {"web1": "10.0.0.1", "web2": "203.0.113.2", "db1": "db1"}
+
+
+def test_logs_come_host_by_host_and_of_one_that_cannot_be_reached_that_is_said() -> None:
+    hostvars: dict[str, dict[str, Any]] = {
+        "web1": {
+            "process_manager_logs": said("started", errors=("-- no entries",)),
+            "edge_logs": {"results": [{"item": "a.access.log", **said("GET /")}, {"item": "a.error.log", **said()}]},
+            "database_logs": {"skipped": True},
+        },
+        "db1": {"database_logs": said("ready")},
+        "gone": {},
+    }
+    assert site_logs(hostvars, hostvars, ["web1", "db1"]) == [
+        {"title": "web1, application", "lines": ["started", "-- no entries"]},
+        {"title": "web1, edge, a.access.log", "lines": ["GET /"]},
+        {"title": "web1, edge, a.error.log", "lines": []},
+        {"title": "db1, database", "lines": ["ready"]},
+        {"title": "gone", "lines": ["It cannot be reached, or not be looked at."]},
+    ]
+
+
+def test_a_status_has_what_is_known_of_each_host() -> None:
+    hostvars: dict[str, dict[str, Any]] = {
+        "web1": {"application_status": {"status": {"active": "a"}}, "database_status": {"skipped": True}},
+        "db1": {"database_status": said('{"book": {"bytes": 7, "connections": 2}}')},
+        "down": {"database_status": said("", errors=("psql: no server",), code=2)},
+        "empty": {"database_status": said("{}")},
+        "gone": {},
+    }
+    hosts = site_status(hostvars, hostvars, [name for name in hostvars if name != "gone"], "book")["hosts"]
+    assert hosts["web1"] == {"application": {"active": "a"}, "database": None, "problem": ""}
+    known = {name: hosts[name]["database"] for name in ("db1", "down", "empty")}
+    assert known == {
+        "db1": {"name": "book", "bytes": 7, "connections": 2, "problem": ""},
+        "down": {"name": "book", "bytes": None, "connections": 0, "problem": "psql: no server"},
+        "empty": {"name": "book", "bytes": None, "connections": 0, "problem": ""},
+    }
+    assert hosts["gone"] == {
+        "application": None,
+        "database": None,
+        "problem": "it cannot be reached, or not be looked at.",
+    }
+
+
+def removal(hostvars: dict[str, Any], *, database: bool = False, dry_run: bool = False) -> list[str]:
+    return site_removal(
+        hostvars, hostvars, "book", app_hosts=["web1", "web2"], db_host="db1", database=database, dry_run=dry_run
+    )
+
+
+def test_a_removal_says_what_is_gone_and_what_is_kept() -> None:
+    kept = {"changed": True, "kept": ["shared", "release.log"], "folder": "/var/backups/slipway/book-1"}
+    hostvars: dict[str, Any] = {
+        "web1": {"application_removed": kept},
+        "web2": {"application_removed": {"changed": False, "kept": []}},
+        "db1": {"database_dumps": said("/var/backups/slipway/book.dump")},
+    }
+    apps = ["web1: shared, release.log are kept in /var/backups/slipway/book-1/", "web2: there is no book to remove."]
+    dump = "db1: a dump of the database that was removed is kept as /var/backups/slipway/book.dump"
+    assert removal(hostvars, database=True) == ["web1: book was removed.", *apps, dump]
+    assert removal(hostvars, dry_run=True)[0] == "web1: book would be removed."
+
+
+def test_a_removal_that_leaves_the_database_says_so() -> None:
+    stays = "db1: a database, if there is one, stays; -e remove_database=true removes it, after a dump."
+    assert removal({"db1": {}}) == [stays]
