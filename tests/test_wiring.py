@@ -56,6 +56,28 @@ def test_a_playbook_reads_nothing_private_of_a_role() -> None:
     assert {name for name in found if name.partition(": ")[2] not in own} == set()
 
 
+# docs/contracts/: whichever role is chosen, what it returns has this name.
+RETURNED = {
+    "application_removed",
+    "application_status",
+    "database_dumps",
+    "database_logs",
+    "database_status",
+    "edge_configuration",
+    "edge_logs",
+    "process_manager_logs",
+}
+
+
+def test_what_a_role_names_is_its_own_or_its_contract_s() -> None:
+    found = set()
+    for role in ROLES:
+        for path in sorted((ROOT / "roles" / role).glob("*/*.yml")):
+            registered = re.findall(r"^ +register: (\w+)$", path.read_text(), re.MULTILINE)
+            found |= {f"{role}: {name}" for name in registered if not re.match(rf"_?{role}_", name)}
+    assert {name.partition(": ")[2] for name in found} == RETURNED
+
+
 def test_no_playbook_is_a_program() -> None:
     """What takes a loop or a condition of Jinja's is a filter, with a test of its own."""
     assert [path.name for path, text in TEXT.items() if "{%" in text] == []
