@@ -43,10 +43,17 @@ class Role:
         return entry_points
 
     @property
+    def main(self) -> dict[str, Any]:
+        """What the role does, as a whole: the entry point `main`, or the only one there is."""
+        (only, *_) = self.entry_points.values()
+        found: dict[str, Any] = self.entry_points.get("main", only)
+        return found
+
+    @property
     def options(self) -> dict[str, Any]:
         """The variables of all entry points; what `main` says wins."""
         merged: dict[str, Any] = {}
-        for entry_point in [*self.entry_points.values(), self.entry_points["main"]]:
+        for entry_point in [*self.entry_points.values(), self.main]:
             merged.update(entry_point.get("options") or {})
         return merged
 
@@ -87,7 +94,7 @@ def differences(role: Role) -> Iterator[str]:
 
 def readme(role: Role) -> str:
     """The whole README of a role, in Markdown."""
-    main = role.entry_points["main"]
+    main = role.main
     parts = [f"# {role.name}\n", INTRODUCTION, f"{prose(main['short_description'])}.\n"]
     parts += paragraphs(main.get("description"))
     parts += ["## Example\n", example(role), "## Variables\n", table(main.get("options") or {})]
@@ -115,7 +122,7 @@ def prose(text: str) -> str:
 
 
 def example(role: Role) -> str:
-    main = role.entry_points["main"]
+    main = role.main
     if "examples" in main:
         content = main["examples"].strip()
     else:

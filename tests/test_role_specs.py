@@ -25,7 +25,7 @@ def role(request: pytest.FixtureRequest) -> specs.Role:
 
 
 def test_every_role_has_specs(role: specs.Role) -> None:
-    assert "main" in role.entry_points
+    assert role.main["options"]
 
 
 def test_defaults_and_specs_agree(role: specs.Role) -> None:

@@ -9,8 +9,6 @@ import pytest
 from ansible_collections.slipway.flask.plugins.filter import static_names
 from ansible_collections.slipway.flask.plugins.module_utils.engine import publish
 
-import specs
-
 KINDS = ["css", "txt", "7z", "x-y"]
 FORBIDDEN = ["py", "sqlite3-wal", "txt2", "7z"]
 
@@ -73,11 +71,3 @@ def test_lists_may_be_empty() -> None:
     assert not allowed("/a.b/static/x.css", [])
     assert not allowed("/a.b/static/x.", [])
     assert allowed("/a.b/static/x..css", ["css"], [])
-
-
-@pytest.mark.parametrize("variable", ["static_kinds", "static_forbidden_suffixes"])
-def test_the_roles_have_one_default(variable: str) -> None:
-    roles = {role.name: role.defaults for role in specs.roles()}
-    assert roles["app"][f"app_{variable}"]
-    for edge in "nginx", "apache":
-        assert roles[edge][f"{edge}_{variable}"] == roles["app"][f"app_{variable}"]

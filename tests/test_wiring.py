@@ -63,8 +63,6 @@ RETURNED = {
     "database_dumps",
     "database_logs",
     "database_status",
-    "edge_configuration",
-    "edge_logs",
     "process_manager_logs",
 }
 

@@ -21,7 +21,8 @@ SHORT, LONG = 6, 10
 def options_of(roles: Path, role: str) -> dict[str, dict[str, Any]]:
     """Return a role's variables as its spec has them, without the defaults: those are the role's own business."""
     spec = yaml.safe_load((roles / role / "meta/argument_specs.yml").read_text())
-    options = spec["argument_specs"]["main"]["options"]
+    specs = spec["argument_specs"]
+    options = specs.get("main", next(iter(specs.values())))["options"]
     return {name: {key: value for key, value in option.items() if key != "default"} for name, option in options.items()}
 
 

@@ -72,13 +72,17 @@ def text_of(folder: Path) -> str:
 PLUGINS = {path: path.read_text() for path in sorted((ROOT / "plugins").rglob("*.py"))}
 
 
+def imports(text: str, plugin: Path) -> bool:
+    """Whether a plugin's text imports another: `from ….engine.lock import …`, or `from ….engine import lock`."""
+    folder, name = plugin.parent.name, plugin.stem
+    return bool(re.search(rf"^from [\w.]+\.{folder}(\.{name} import| import .*\b{name}\b)", text, re.MULTILINE))
+
+
 def plugins_with(path: Path) -> set[Path]:
     """Return a plugin, and those that import it or what imports it."""
     found = {path}
     while more := {
-        other
-        for other, text in PLUGINS.items()
-        if other not in found and any(re.search(rf"^from .*\b{one.stem}\b", text, re.MULTILINE) for one in found)
+        other for other, text in PLUGINS.items() if other not in found and any(imports(text, one) for one in found)
     }:
         found |= more
     return found
@@ -103,6 +107,14 @@ def users_of(file: str) -> set[str]:
 ROLE = re.compile(
     r"""(?:\b(?:role|name|app_server|app_process_manager|edge)"?: *"?(?:slipway\.flask\.)?|default\(')(\w+)"""
 )
+
+
+def with_dependents(roles: set[str]) -> set[str]:
+    """Return roles, and those that depend on one of them."""
+    metas = {path.parts[-3]: path.read_text() for path in (ROOT / "roles").glob("*/meta/main.yml")}
+    return roles | {
+        name for name, text in metas.items() if any(f"role: slipway.flask.{role} " in text for role in roles)
+    }
 
 
 class Scenario:
@@ -133,7 +145,7 @@ class Scenario:
             )
         if file in self.text:
             return True
-        roles = {inner} if top == "roles" else users_of(file) if top == "plugins" else set()
+        roles = with_dependents({inner} if top == "roles" else users_of(file) if top == "plugins" else set())
         if OF_JOURNEYS.match(file) or roles & {"app", "playbooks"}:
             return self.journey or bool(roles & self.roles)
         if not roles:

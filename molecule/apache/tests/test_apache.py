@@ -246,24 +246,24 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
     """Each by its name, before anything is changed."""
     before = state()
     wrong = {
-        "apache_site_name": "default",
-        "apache_server_names": ["https://one.test/", ".one.test"],
+        "edge_site_name": "default",
+        "edge_server_names": ["https://one.test/", ".one.test"],
         "apache_listen": ["80 https"],
-        "apache_public_ports": [0],
-        "apache_unset_request_headers": ["X-User;"],
-        "apache_upstream_socket": "/run/" + "x" * 104,
-        "apache_static_url": "static",
-        "apache_static_roots": ["public/"],
-        "apache_static_kinds": ["css", ".js"],
-        "apache_static_forbidden_suffixes": [""],
+        "edge_public_ports": [0],
+        "edge_unset_request_headers": ["X-User;"],
+        "edge_upstream_socket": "/run/" + "x" * 104,
+        "edge_static_url": "static",
+        "edge_static_roots": ["public/"],
+        "edge_static_kinds": ["css", ".js"],
+        "edge_static_forbidden_suffixes": [""],
         "apache_limit_request_body": "16 parsecs",
         "apache_request_buffer_size": "much",
         "apache_max_request_workers": 100,
-        "apache_error_page_template": "/nowhere/50x.html.j2",
-        "apache_maintenance_page_template": "/nowhere/maintenance.html.j2",
-        "apache_maintenance_flag": "maintenance",
-        "apache_maintenance_open_paths": ["/"],
-        "apache_maintenance_retry_after_seconds": 0,
+        "edge_error_page_template": "/nowhere/50x.html.j2",
+        "edge_maintenance_page_template": "/nowhere/maintenance.html.j2",
+        "edge_maintenance_flag": "maintenance",
+        "edge_maintenance_open_paths": ["/"],
+        "edge_maintenance_retry_after_seconds": 0,
         "apache_extra_virtual_host": ["/nowhere/extra.conf"],
     }
     done = play(sites=["one"], **wrong)
@@ -305,9 +305,9 @@ def test_a_site_moves_to_nginx_and_back(edge: Edge, host: Host, run: Run, change
         assert "nginx_listen: 80 is taken by apache2, which serves one, page, site-two, third there" in said(refused)
         assert edge.ask("/echo", "www.moved.test", port=8085).headers["Server"] == "Apache"
     finally:
-        change(tasks="remove", apache_site_name="moved")
+        change(tasks="remove", edge_site_name="moved")
     # Of an nginx that the role never knew nothing is touched; of one that it did, the logs go too.
-    remove = functools.partial(change, tasks="remove", role="nginx", nginx_site_name="moved")
+    remove = functools.partial(change, tasks="remove", role="nginx", edge_site_name="moved")
     log = "/var/log/nginx/moved.access.log"
     run("mv /etc/nginx/slipway /etc/nginx/elsewhere")
     assert changes(remove()) == 0

@@ -54,7 +54,7 @@ def nothing_changes() -> Iterator[None]:
                 "app_domains: 'www.example.com' is no list; write it as [www.example.com]",
             ),
             "nginx_listen": ({"port": 80}, "nginx_listen"),
-            "nginx_server_names": (["x.test"], "nginx_server_names: playbooks/wiring.yml gives it its value"),
+            "edge_server_names": (["x.test"], "edge_server_names: playbooks/wiring.yml gives it its value"),
             "postgresql_max_connections": ("many", "postgresql_max_connections"),
         },
         {

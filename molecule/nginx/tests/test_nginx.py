@@ -115,7 +115,7 @@ def test_a_removal_that_nginx_refuses_removes_nothing(edge: Edge, run: Run, chan
     run("echo 'server { listen 8092; location / { proxy_pass http://site-two; } }' > /etc/nginx/conf.d/needs.conf")
     try:
         before = state()
-        done = change(tasks="remove", nginx_site_name="site-two")
+        done = change(tasks="remove", edge_site_name="site-two")
         assert done.returncode != 0
         assert "nginx refuses this configuration, so no file was changed" in done.stdout
         assert state() == before
@@ -149,23 +149,23 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
     """Each by its name, before anything is changed."""
     before = state()
     wrong = {
-        "nginx_site_name": "default",
-        "nginx_server_names": ["https://one.test/"],
+        "edge_site_name": "default",
+        "edge_server_names": ["https://one.test/"],
         "nginx_listen": ["80 default_server"],
-        "nginx_public_ports": [0],
-        "nginx_unset_request_headers": ["X-User;"],
-        "nginx_upstream_socket": "/run/" + "x" * 104,
-        "nginx_static_url": "static",
-        "nginx_static_roots": ["public/"],
-        "nginx_static_kinds": ["css", ".js"],
-        "nginx_static_forbidden_suffixes": [""],
+        "edge_public_ports": [0],
+        "edge_unset_request_headers": ["X-User;"],
+        "edge_upstream_socket": "/run/" + "x" * 104,
+        "edge_static_url": "static",
+        "edge_static_roots": ["public/"],
+        "edge_static_kinds": ["css", ".js"],
+        "edge_static_forbidden_suffixes": [""],
         "nginx_static_expires": "one hour",
         "nginx_worker_connections": 16385,
-        "nginx_error_page_template": "/nowhere/50x.html.j2",
-        "nginx_maintenance_page_template": "/nowhere/maintenance.html.j2",
-        "nginx_maintenance_flag": "maintenance",
-        "nginx_maintenance_open_paths": ["/"],
-        "nginx_maintenance_retry_after_seconds": 0,
+        "edge_error_page_template": "/nowhere/50x.html.j2",
+        "edge_maintenance_page_template": "/nowhere/maintenance.html.j2",
+        "edge_maintenance_flag": "maintenance",
+        "edge_maintenance_open_paths": ["/"],
+        "edge_maintenance_retry_after_seconds": 0,
     }
     done = play(sites=["one"], **wrong)
     assert done.returncode != 0

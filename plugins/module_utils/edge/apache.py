@@ -1,73 +1,6 @@
-#!/usr/bin/python
-"""Replace Apache's files, all or none, if Apache accepts the outcome; see DOCUMENTATION."""
+"""How Apache is asked whether it accepts its files, and what it lets pass that cannot work."""
 
 from __future__ import annotations
-
-DOCUMENTATION = r"""
-module: apache_configuration
-short_description: Replace files of Apache's configuration, all or none, if Apache accepts the outcome
-description:
-  - Builds what the configuration would become in a temporary folder, has C(apachectl) judge it as a
-    whole, and only then puts the new files in place, each with a rename.
-  - What Apache refuses changes nothing, and fails with Apache's own words. So do three things that
-    Apache lets pass, a server name that another site of the host has already, an address that
-    another program listens on, and a port that one site has alone and another with an address.
-  - It does not reload Apache. The file O(reload_due) exists from the moment before files are
-    replaced; whoever reloads removes it. While it exists the module reports a change, so that a
-    reload which was missed is made good. Where RV(restart) is true, a restart is due instead.
-  - Files belong to root and have mode 0644, so they are no place for secrets.
-extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff, slipway.flask.edge]
-options:
-  root: {description: The folder of apache2.conf., type: path, default: /etc/apache2}
-  modules:
-    description: Modules to have enabled, as a2enmod(8) does it.
-    type: list
-    elements: str
-    default: []
-  unknown_hosts:
-    description:
-      - What the paths of files begin with that answer unknown hosts, before the address each is for.
-        One whose address no other file of its folder listens on is removed.
-    type: str
-    default: sites-enabled/000-default-
-attributes:
-  check_mode: {support: full}
-  diff_mode: {support: full}
-notes:
-  - In check mode the outcome is judged too, except on a host without Apache, where the module only
-    warns.
-author: Slipway (!UNKNOWN)
-"""
-
-EXAMPLES = r"""
-- name: The site is configured
-  slipway.flask.apache_configuration:
-    files:
-      - path: sites-enabled/guestbook.conf
-        content: "{{ lookup('ansible.builtin.template', 'site.conf.j2') }}"
-    modules: [proxy, proxy_http]
-    unlinked: [sites-enabled/000-default.conf]
-    listen: ["80"]
-    reload_due: /run/apache-reload-due
-  notify: Apache is reloaded
-"""
-
-RETURN = r"""
-installed: {description: Whether Apache is on this host., type: bool, returned: success}
-written:
-  description: Paths that were, or in check mode would be, replaced.
-  type: list
-  elements: str
-  returned: success
-sites: {description: Names of the sites that Apache then has., type: list, elements: str, returned: success}
-restart: {description: Whether Apache has to be restarted rather than reloaded., type: bool, returned: success}
-predecessors: {description: "Those of O(replaces) that still have the site.", type: list, elements: str, returned: success}
-removed:
-  description: Files and links that were, or in check mode would be, removed.
-  type: list
-  elements: str
-  returned: success
-"""
 
 import itertools
 import os
@@ -76,13 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.edge_files import (
-    ARGUMENTS,
-    EdgeFiles,
-    RefusedError,
-    bindable,
-    run,
-)
+from ansible_collections.slipway.flask.plugins.module_utils.edge.files import EdgeFiles
+from ansible_collections.slipway.flask.plugins.module_utils.edge.ports import bindable
 
 VIRTUAL_HOST = re.compile(r"^\s*<VirtualHost\s+([^>]+)>", re.MULTILINE | re.IGNORECASE)
 # `port 80 namevhost one.test (/etc/apache2/sites-enabled/one.conf:2)`, then `alias www.one.test` for each further name;
@@ -111,7 +39,7 @@ def addresses(folder: Path) -> set[str]:
     return {address for file in files if file.is_file() for address in LISTEN.findall(file.read_text(errors="replace"))}
 
 
-class Configuration(EdgeFiles):
+class Apache(EdgeFiles):
     """The files of one Apache, and what some of them shall become."""
 
     program = "apache2"
@@ -179,25 +107,3 @@ class Configuration(EdgeFiles):
         return bindable(host.strip("[]") or "::", int(port), both=True) and (
             bool(host) or bindable("", int(port), both=True)
         )
-
-
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            **ARGUMENTS,
-            "root": {"type": "path", "default": "/etc/apache2"},
-            "modules": {"type": "list", "elements": "str", "default": []},
-            "unknown_hosts": {"type": "str", "default": "sites-enabled/000-default-"},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        result = run(module, Configuration, module.params["unknown_hosts"])
-    except (RefusedError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
-
-
-if __name__ == "__main__":
-    main()

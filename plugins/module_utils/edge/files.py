@@ -1,77 +1,26 @@
 """The files of a web server's configuration, replaced all or none, if the server accepts the outcome.
 
-What roles/nginx and roles/apache have in common; each brings how its server is asked, and what it lets pass.
+What is the same for every server; nginx.py and apache.py say how each is asked, and what it lets pass.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import os
 import re
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.flask.plugins.module_utils.edge.ports import holders
 
 MODE = 0o644
 RESTART = "restart"
-FILE = {"path": {"type": "str", "required": True}, "content": {"type": "str", "required": True}}
-PREDECESSOR = {
-    "role": {"type": "str", "required": True},
-    "program": {"type": "str", "required": True},
-    "sites": {"type": "list", "elements": "path", "required": True},
-    "reload_due": {"type": "path", "required": True},
-}
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "files": {"type": "list", "elements": "dict", "default": [], "options": FILE},
-    "unlinked": {"type": "list", "elements": "str", "default": []},
-    "absent": {"type": "list", "elements": "str", "default": []},
-    "listen": {"type": "list", "elements": "str", "default": []},
-    "replaces": {"type": "list", "elements": "dict", "default": [], "options": PREDECESSOR},
-    "reload_due": {"type": "path", "required": True},
-}
 
 
 class RefusedError(Exception):
     """The files must not be replaced; the text says why."""
-
-
-def holders(port: int) -> list[str]:
-    """Return the programs that listen on a TCP port, each with its process id.
-
-    Source: proc_net(5): in /proc/net/tcp the 2nd field is address:port in hexadecimal, the 4th the
-    state (0A is listening), the 10th the socket's inode; proc_pid_fd(5): a process's link to it
-    reads socket:[inode].
-    """
-    rows = [row.split() for name in ("tcp", "tcp6") for row in Path("/proc/net", name).read_text().splitlines()[1:]]
-    inodes = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        # Processes come and go while one looks.
-        with contextlib.suppress(OSError):
-            if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):
-                found.append(f"{(process / 'comm').read_text().strip()} (process {process.name})")
-    return found
-
-
-def bindable(host: str, port: int, *, both: bool) -> bool:
-    """Whether a program could listen on an address now; `both` opens an IPv6 socket for IPv4 as well."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            # As nginx and Apache open their own.
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
-            trial.bind((host, port))
-    except OSError as error:
-        return error.errno != errno.EADDRINUSE
-    return True
 
 
 class EdgeFiles:
@@ -255,7 +204,7 @@ class EdgeFiles:
         if twice and (new := twice - self.clashes(self.judge(self.root)[1])):
             raise RefusedError(
                 f"Another site of this server has the same server name, and {self.role} would ignore one of the two; no "
-                f"file was changed. Give each site its own names ({self.role}_server_names), or take the other one away: "
+                f"file was changed. Give each site its own names (edge_server_names), or take the other one away: "
                 f"grep -ri 'server_\\?\\(name\\|alias\\)' {self.root}/sites-enabled\n" + "\n".join(sorted(new))
             )
 
@@ -300,50 +249,3 @@ class EdgeFiles:
                 "before": file.read_text(errors="replace") if file.is_file() else "",
                 "after": "" if path in self.removed else after,
             }
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder: of two runs at once the second judges what the first has made."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def run(module: AnsibleModule, kind: type[EdgeFiles], sites: str) -> dict[str, Any]:
-    """Do what the arguments say; return the module's result. Raises RefusedError and OSError.
-
-    sites: the folder of the sites, and how the names of files begin in it that close unknown hosts.
-    """
-    root = Path(module.params["root"])
-    with alone(root) if root.is_dir() else contextlib.nullcontext():
-        configuration = kind(module)
-        result = {
-            "changed": configuration.changed or configuration.due.exists(),
-            "installed": configuration.installed,
-            "written": [*configuration.written, *configuration.links],
-            "removed": configuration.removed,
-            "sites": configuration.sites(sites),
-            "predecessors": [one["role"] for one in module.params["replaces"] if configuration.precedes(one)],
-            "diff": list(configuration.diff()),
-        }
-        if not configuration.installed and not module.check_mode and configuration.files:
-            raise RefusedError(
-                f"{kind.role}_packages: {kind.program} is not installed. Leave the variable out, or install it before this "
-                "role."
-            )
-        if not configuration.installed:
-            result["changed"] = bool(configuration.files)
-            if configuration.files:
-                module.warn(
-                    f"{kind.program} is not installed yet, so this dry run cannot tell whether it accepts its configuration."
-                )
-        elif configuration.changed:
-            configuration.check()
-            if not module.check_mode:
-                configuration.replace()
-        result["restart"] = configuration.restart
-        return result
