@@ -11,7 +11,7 @@ VENV := .venv
 APP_VENV := .venv-app
 APP := app
 MODULE := guestbook:create_app()
-SERVERS := $(PYTHON) molecule/shared/servers.py
+SERVERS := $(PYTHON) tools/servers
 SUITE := $(VENV)/bin/python tools/suite
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # uv trusts whom this machine trusts

@@ -4,7 +4,7 @@ rollback take.
 
     bench.py [ROUNDS]      3 unless told otherwise
 
-The image of the server must be there (`servers.py image trixie`), and nothing else should run on the machine. Prints
+The image of the server must be there (`tools/servers image trixie`), and nothing else should run on the machine. Prints
 every figure and the median, in seconds of wall-clock time.
 """
 
@@ -23,7 +23,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVERS = [sys.executable, str(ROOT / "molecule/shared/servers.py")]
+SERVERS = [sys.executable, str(ROOT / "tools/servers")]
 SERVER = "bench"
 
 

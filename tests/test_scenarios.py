@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-import servers
+import servers.__main__ as servers
 
 ROOT = Path(__file__).parents[1]
 SCENARIOS = sorted(ROOT.glob("molecule/*/molecule.yml"))

@@ -202,7 +202,7 @@ def checkout(tmp_path: Path) -> Path:
         "requirements.txt": "",
         "molecule/later/molecule.yml": "platforms: [{name: later-trixie, debian: trixie}]",
         "molecule/waiting/molecule.yml": "platforms: [{name: waiting-trixie, debian: trixie}]",
-        "molecule/shared/servers.py": "",
+        "tools/servers/__main__.py": "",
         ".venv/bin/molecule": "#!/bin/sh\nsleep 600 & echo begun; while ! [ -e enough ]; do sleep 0.1; done\n",
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -284,8 +284,12 @@ def test_prose_alone_asks_the_linters(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(["README.md", "docs/testing.md"], monkeypatch) == LINTERS
 
 
+def test_tests_of_the_servers_are_asked_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names(["tools/servers/tests/test_servers.py"], monkeypatch) == FAST | {"servers"}
+
+
 FOR_ALL = [
-    "molecule/shared/servers.py",
+    "tools/servers/__main__.py",
     "molecule/shared/probe.py",
     "molecule/shared/reboot.yml",
     "molecule/conftest.py",

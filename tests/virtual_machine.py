@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import servers
+import servers.__main__ as servers
 
 PACKAGES = {"mmdebstrap": "mmdebstrap", "qemu-system-x86": "qemu-system-x86_64", "e2fsprogs": "mkfs.ext4"}
 BARE = (*servers.BARE, "initramfs-tools", "linux-image-cloud-amd64", "systemd-resolved")

@@ -101,7 +101,7 @@ def said(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def server(name: str) -> dict[str, str]:
-    """Return what molecule/shared/servers.py knows of a server: Ansible's host variables."""
+    """Return what tools/servers knows of a server: Ansible's host variables."""
     known: dict[str, str] = json.loads((ROOT / f".servers/{name}.json").read_text())
     return known
 

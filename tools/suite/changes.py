@@ -19,7 +19,7 @@ PROSE = re.compile(r"^(?!roles/).*\.md$|^docs/|^LICENSE$")
 # Every scenario runs with these.
 FOR_ALL = re.compile(
     r"^(ansible\.cfg|requirements\.txt|pyproject\.toml|\.config/|\.collections/|tests/plugins/|tools/suite/results\.py"
-    r"|molecule/conftest\.py|molecule/shared/((servers|probe)\.py|[a-z]+\.yml)$)"
+    r"|tools/servers/(?!tests/)|molecule/conftest\.py|molecule/shared/(probe\.py|[a-z]+\.yml)$)"
 )
 # Nothing but linters and fast tests has a say in these.
 FAST_ONLY = re.compile(
@@ -172,5 +172,5 @@ def checks_for(base: str = "main") -> list[Check]:
     left_out = [name for name in scenario_names() if name not in names]
     if left_out:
         print(f"Left out: {', '.join(left_out)}. `make test` asks them too.")
-    servers = server_tests() if everything or any(file.startswith("molecule/shared/tests/") for file in far) else []
+    servers = server_tests() if everything or any(file.startswith("tools/servers/tests/") for file in code) else []
     return [*linters(), *fast_tests(), *servers, *(check for check in scenarios() if check.scenario in names)]

@@ -81,7 +81,7 @@ def fast_tests() -> list[Check]:
 
 def server_tests() -> list[Check]:
     """Return the check of the throwaway servers themselves."""
-    return [Check("servers", tool("pytest", "molecule/shared/tests"))]
+    return [Check("servers", tool("pytest", "tools/servers/tests"))]
 
 
 def scenario_names() -> list[str]:

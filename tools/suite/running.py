@@ -19,7 +19,7 @@ from checks import BIN, ROOT, Check
 from results import COUNTED_STEPS, STEP, Case, Result, failed_tasks, last_lines_of_servers, tests_in, write_junit
 
 LOGS = ROOT / ".cache/suite"
-SERVERS = [sys.executable, str(ROOT / "molecule/shared/servers.py")]
+SERVERS = [sys.executable, str(ROOT / "tools/servers")]
 # Far above what any takes: a check that hangs is ended, and the others still run.
 TIMEOUT_SECONDS = 3600
 TERM_SECONDS = 20

@@ -385,7 +385,7 @@ def test_after_a_reboot_the_active_release_is_back_and_no_other(host: Host, visi
     links = f"readlink {HOME}/current {HOME}/previous /run/guestbook/app.sock"
     release, before = active(host), host.check_output(links)
     with visitors.forgiving():
-        program = [sys.executable, str(ROOT / "molecule/shared/servers.py"), "reboot", SITE.server]
+        program = [sys.executable, str(ROOT / "tools/servers"), "reboot", SITE.server]
         subprocess.run(program, check=True, capture_output=True)
     host.check_output("truncate --size=0 %s", EDGE_LOG)  # nginx is there before the application
     assert host.check_output(links) == before

@@ -137,7 +137,7 @@ def test_every_way_keeps_every_promise(source: Path, way: tuple[str, str, str]) 
     main = main_process(host, way, first)
     host.check_output("kill -9 %s", main)
     until(lambda: SITE.ask("/").status == 200 and main_process(host, way, first) != main, "the site after a crash")
-    program = [sys.executable, str(ROOT / "molecule/shared/servers.py"), "reboot", SITE.server]
+    program = [sys.executable, str(ROOT / "tools/servers"), "reboot", SITE.server]
     subprocess.run(program, check=True, capture_output=True)
     host = SITE.host
     assert_site_works(host)

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-import servers
+import servers.__main__ as servers
 
-SCRIPT = Path(servers.__file__)
+PROGRAM = Path(servers.__file__).parent
 NAMES = servers.Names(f"{servers.N.prefix[:30]}-selftest")
 
 
 def call(*arguments: str) -> str:
-    """Run servers.py with our prefix; return what it printed."""
+    """Run tools/servers with our prefix; return what it printed."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments],
+        [sys.executable, str(PROGRAM), *arguments],
         env={**os.environ, "SLIPWAY_PREFIX": NAMES.prefix},
         capture_output=True,
         text=True,
