@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-import servers.__main__ as servers
+from servers import recipe
 
 ROOT = Path(__file__).parents[1]
 SCENARIOS = sorted(ROOT.glob("molecule/*/molecule.yml"))
@@ -32,7 +32,7 @@ def test_servers_have_names_of_their_own() -> None:
 
 
 def test_debian_is_one_there_is_an_image_of(scenario: Path) -> None:
-    assert {platform["debian"] for platform in platforms(scenario)} <= servers.DEBIANS.keys()
+    assert {platform["debian"] for platform in platforms(scenario)} <= recipe.DEBIANS.keys()
 
 
 def test_scenario_has_a_play_and_tests(scenario: Path) -> None:

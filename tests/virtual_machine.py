@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import servers.__main__ as servers
+from servers import host, names, recipe
 
 PACKAGES = {"mmdebstrap": "mmdebstrap", "qemu-system-x86": "qemu-system-x86_64", "e2fsprogs": "mkfs.ext4"}
-BARE = (*servers.BARE, "initramfs-tools", "linux-image-cloud-amd64", "systemd-resolved")
+BARE = (*recipe.BARE, "initramfs-tools", "linux-image-cloud-amd64", "systemd-resolved")
 MEMORY_MB = 2048
 BOOT_TIMEOUT_SECONDS = 600  # only a failure takes so long
 
@@ -49,14 +50,14 @@ def build(folder: Path) -> None:
         raise VirtualMachineError(f"apt-get install --no-install-recommends {' '.join(lacks)}")
     root, hook, disk = folder / "root", folder / "customize", folder / "disk"
     trust = f'cat > "$1/trust" <<\'SCRIPT\'\n{servers.trust_script()}SCRIPT\nchroot "$1" sh -eu /trust\nrm "$1/trust"'
-    hook.write_text("#!/bin/sh\n" + CUSTOMIZE.format(key=servers.SSH_KEY.with_suffix(".pub"), trust=trust))
+    hook.write_text("#!/bin/sh\n" + CUSTOMIZE.format(key=names.SSH_KEY.with_suffix(".pub"), trust=trust))
     hook.chmod(0o755)
     include = f"--include={','.join(BARE)}"
-    servers.run(["mmdebstrap", "--quiet", "--variant=minbase", include, f"--customize-hook={hook}", "trixie", root])
+    host.run(["mmdebstrap", "--quiet", "--variant=minbase", include, f"--customize-hook={hook}", "trixie", root])
     for name in ("vmlinuz", "initrd.img"):
         (found,) = (root / "boot").glob(f"{name}-*")
         shutil.copy(found, folder / name)
-    servers.run(["mkfs.ext4", "-q", "-O", "quota", "-d", root, disk, "6G"])
+    host.run(["mkfs.ext4", "-q", "-O", "quota", "-d", root, disk, "6G"])
     shutil.rmtree(root)
 
 
@@ -92,7 +93,7 @@ def booted() -> Iterator[dict[str, str]]:
         "ansible_host": "127.0.0.1",
         "ansible_port": str(ssh),
         "ansible_user": "root",
-        "ansible_ssh_private_key_file": str(servers.SSH_KEY),
+        "ansible_ssh_private_key_file": str(names.SSH_KEY),
         "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
         "ansible_python_interpreter": "/usr/bin/python3",
         "web": f"127.0.0.1:{web}",
@@ -120,14 +121,14 @@ def login(known: dict[str, str], *command: str) -> list[str]:
         "-p",
         known["ansible_port"],
     ]
-    return ["ssh", *options, "-i", str(servers.SSH_KEY), "root@127.0.0.1", shlex.join(command)]
+    return ["ssh", *options, "-i", str(names.SSH_KEY), "root@127.0.0.1", shlex.join(command)]
 
 
 def wait_until_booted(machine: subprocess.Popen[bytes], known: dict[str, str], console: Path) -> None:
     """Wait until one can log in and all is started. Raises VirtualMachineError with the console's last lines."""
     deadline = time.monotonic() + BOOT_TIMEOUT_SECONDS
     argv = login(known, "systemctl", "is-system-running", "--wait")
-    while (state := servers.run(argv, check=False).stdout.strip()) not in ("running", "degraded"):
+    while (state := host.run(argv, check=False).stdout.strip()) not in ("running", "degraded"):
         if machine.poll() is not None or time.monotonic() > deadline:
             said = console.read_text(errors="replace")[-2000:] if console.exists() else ""
             raise VirtualMachineError(f"The machine did not come up ({state or 'no answer'}):\n{said}")

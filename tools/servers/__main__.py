@@ -16,7 +16,7 @@ reach a real one.
 
 Every name given on the machine derives from one prefix (SLIPWAY_PREFIX, or a hash of the
 checkout's path), so that two checkouts never meet. Needs root; needs nothing but Python's
-standard library and the Debian packages in PACKAGES.
+standard library and the Debian packages in host.py.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import fcntl
-import hashlib
 import ipaddress
 import json
 import os
@@ -38,27 +36,26 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
-ROOT = Path(__file__).resolve().parents[2]
-STATE = ROOT / ".servers"
-SSH_KEY = STATE / "id_ed25519"
+# `python3 tools/servers` has Python look for modules in this folder; the package is in the one above.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-# What the host needs, as Debian packages, and a program or file of each that shows it is there.
-PACKAGES = {
-    "podman": "podman",
-    "crun": "crun",
-    "netavark": "/usr/lib/podman/netavark",
-    "mmdebstrap": "mmdebstrap",
-    "nftables": "nft",
-    "iptables": "iptables",
-    "iproute2": "ip",
-    "util-linux": "nsenter",
-    "openssh-client": "ssh",
-}
+from servers.host import (
+    alone,
+    install_missing_packages,
+    lasting_environment,
+    locked,
+    require_host,
+    run,
+    say,
+    write_whole,
+)
+from servers.names import SSH_KEY, STATE, N, SetupError
+from servers.recipe import CUSTOMIZE, DEBIANS, image_name
 
 BOOT_TIMEOUT_SECONDS = 300  # only a failure takes so long
 
@@ -67,196 +64,6 @@ LAST_LINES = (
     "journalctl --unit='{units}' --lines=400 --output=short-precise --no-pager"
     " | grep -vE ': Invoked with | (sudo|sshd[a-z-]*)\\[[0-9]+\\]: ' | tail -n 40"
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Debian:
-    """A Debian release as a hosting company would hand it over, and how one logs in to it."""
-
-    user: str
-    packages: tuple[str, ...]
-
-
-# A bare server: systemd, sshd and Python. tzdata, sudo, python3-apt and a locale are for the
-# roles to bring. The two releases show the two ways of reaching a server: as root where there is
-# no sudo, and as a user who may sudo.
-BARE = (
-    "ca-certificates",
-    "dbus",
-    "iproute2",
-    "openssh-server",
-    "procps",
-    "python3",
-    "systemd",
-    "systemd-sysv",
-)
-DEBIANS = {
-    "trixie": Debian(user="root", packages=BARE),
-    "bookworm": Debian(user="deploy", packages=(*BARE, "sudo")),
-}
-
-# Runs in the new system's root, with its path as $1.
-CUSTOMIZE = """
-set -eu
-# These write to the machine's own kernel or consoles, which a container shares with its host.
-for unit in systemd-modules-load.service systemd-sysctl.service systemd-udevd.service \\
-    systemd-binfmt.service proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount \\
-    sys-kernel-debug.mount sys-kernel-tracing.mount getty.target console-getty.service; do
-  ln -sf /dev/null "$1/etc/systemd/system/$unit"
-done
-# On a machine of its own systemd itself does this, not in a container: a service that has a view of its own of what is
-# mounted sees what is mounted later.
-cat > "$1/etc/systemd/system/share-mounts.service" << 'END'
-[Unit]
-DefaultDependencies=no
-Before=local-fs-pre.target
-[Service]
-Type=oneshot
-ExecStart=/usr/bin/mount --make-rshared /
-[Install]
-WantedBy=sysinit.target
-END
-systemctl --root="$1" enable --quiet share-mounts.service
-if [ -e "$1/usr/bin/sudo" ]; then
-  chroot "$1" useradd --create-home --shell /bin/bash deploy
-  echo 'deploy ALL=(ALL) NOPASSWD: ALL' > "$1/etc/sudoers.d/deploy"
-  chmod 0440 "$1/etc/sudoers.d/deploy"
-fi
-# A throwaway server's disk need not survive a power cut: a fifth of an installation's time.
-echo force-unsafe-io > "$1/etc/dpkg/dpkg.cfg.d/unsafe-io"
-rm -f "$1/etc/resolv.conf" "$1/etc/hostname"
-printf '127.0.0.1 localhost\\n::1 localhost ip6-localhost\\n' > "$1/etc/hosts"
-"""
-
-
-class SetupError(Exception):
-    """Something the reader can put right; its text says how."""
-
-
-# ----------------------------------------------------------------------------------- names
-
-
-@dataclasses.dataclass(frozen=True)
-class Names:
-    """Every name this checkout gives on the machine."""
-
-    prefix: str
-
-    @property
-    def data(self) -> Path:
-        return Path("/var/lib") / self.prefix
-
-    @property
-    def run(self) -> Path:
-        return Path("/run") / self.prefix
-
-    @property
-    def lock(self) -> Path:
-        return Path("/run") / f"{self.prefix}.lock"
-
-    @property
-    def sockets(self) -> Path:
-        """SSH control sockets: a short path, as a socket's may have 108 bytes at most."""
-        return self.run / "ssh"
-
-    @property
-    def digest(self) -> bytes:
-        return hashlib.sha256(self.prefix.encode()).digest()
-
-    @property
-    def bridge(self) -> str:
-        """The network interface: 15 characters at most."""
-        return f"sw-{self.digest.hex()[:8]}"
-
-    def container(self, server: str) -> str:
-        return f"{self.prefix}-{server}"
-
-
-def names() -> Names:
-    fallback = "slipway-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
-    prefix = os.environ.get("SLIPWAY_PREFIX") or fallback
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", prefix):
-        raise SetupError(
-            f"SLIPWAY_PREFIX={prefix!r} is not usable as a name: lower-case letters, digits and "
-            "dashes, at most 40 characters."
-        )
-    return Names(prefix)
-
-
-N = names()
-
-
-# --------------------------------------------------------------------------------- running
-
-
-def run(
-    command: Sequence[str | Path],
-    *,
-    text_in: str | None = None,
-    check: bool = True,
-    env: dict[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Runs a command, its output captured; a failure is a SetupError that shows that output."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        input=text_in,
-        stdin=subprocess.DEVNULL if text_in is None else None,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=env,
-    )
-    if check and done.returncode != 0:
-        shown = shlex.join(str(part) for part in command)
-        raise SetupError(f"{shown}\nended with {done.returncode}:\n{done.stdout}{done.stderr}".strip())
-    return done
-
-
-def lasting_environment() -> dict[str, str]:
-    """Return the environment of what outlives this program: without the mark by which the suite finds its own processes."""
-    return {name: value for name, value in os.environ.items() if name != "SLIPWAY_SUITE"}
-
-
-def say(text: str) -> None:
-    """Progress goes to stderr: stdout is for what was asked."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def missing_packages() -> list[str]:
-    return [
-        package
-        for package, proof in PACKAGES.items()
-        if not (Path(proof).exists() if proof.startswith("/") else shutil.which(proof))
-    ]
-
-
-def require_host() -> None:
-    lacks = []
-    missing = missing_packages()
-    if missing:
-        packages = " ".join(missing)
-        lacks.append(f"these Debian packages: apt-get install --no-install-recommends {packages}")
-    if os.geteuid() != 0:
-        lacks.append("root, for namespaces, mounts and a network bridge: run the same as root")
-    if lacks:
-        raise SetupError(
-            "A throwaway server on this machine needs\n    - "
-            + "\n    - ".join(lacks)
-            + "\nA server of your own needs none of it, only SSH."
-        )
-
-
-@contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One process at a time holds the lock file."""
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def locked() -> contextlib.AbstractContextManager[None]:
-    """One command of a prefix at a time touches podman."""
-    return alone(N.lock)
 
 
 # ---------------------------------------------------------------------------------- keeper
@@ -550,15 +357,6 @@ def ensure_network() -> ipaddress.IPv4Network:
 # ----------------------------------------------------------------------------------- image
 
 
-def image_name(debian: str) -> str:
-    """Names the image after its recipe: a changed recipe is another image."""
-    ready = os.environ.get(f"SLIPWAY_IMAGE_{debian.upper()}")
-    if ready:
-        return ready
-    recipe = json.dumps([debian, dataclasses.asdict(DEBIANS[debian]), CUSTOMIZE])
-    return f"localhost/slipway-{debian}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
-
-
 def ensure_image(debian: str) -> None:
     """Builds the image, or pulls it. Others may use podman while it is built, but none builds the same."""
     image = image_name(debian)
@@ -671,13 +469,6 @@ class Server:
         socket = N.sockets / self.address
         run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", self.address], check=False)
         socket.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """No reader ever sees half a file."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text)
-    scratch.replace(path)
 
 
 def servers() -> dict[str, Server]:
@@ -913,12 +704,7 @@ def release_if_unused() -> None:
 
 def command_host(_: argparse.Namespace) -> None:
     """Installs the Debian packages that servers need, or says which."""
-    missing = missing_packages()
-    if missing and os.geteuid() == 0:
-        say(f"Installing {' '.join(missing)}")
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update"], env=quiet)
-        run(["apt-get", "install", "--yes", "--no-install-recommends", *missing], env=quiet)
+    install_missing_packages()
     require_host()
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 import servers.__main__ as servers
+from servers.names import N, Names
 
-PROGRAM = Path(servers.__file__).parent
-NAMES = servers.Names(f"{servers.N.prefix[:30]}-selftest")
+PROGRAM = Path(__file__).parents[1]
+NAMES = Names(f"{N.prefix[:30]}-selftest")
 
 
 def call(*arguments: str) -> str:
@@ -104,9 +105,10 @@ def _nothing_stays() -> Iterator[None]:
 def test_no_checkout_gets_the_subnet_that_podman_keeps_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the prefixes of 1000 checkouts some derive that one."""
     for number in range(1000):
-        monkeypatch.setattr(servers, "N", servers.Names(f"slipway-{number}"))
-        if servers.N.digest[0] == 88:
-            assert not str(servers.free_subnet()).startswith("10.88."), servers.N.prefix
+        checkout = Names(f"slipway-{number}")
+        monkeypatch.setattr(servers, "N", checkout)
+        if checkout.digest[0] == 88:
+            assert not str(servers.free_subnet()).startswith("10.88."), checkout.prefix
 
 
 def test_two_calls_at_once_give_two_servers() -> None:
