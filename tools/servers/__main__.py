@@ -32,7 +32,6 @@ import resource
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import textwrap
 import time
@@ -47,14 +46,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from servers.host import (
     alone,
     install_missing_packages,
-    lasting_environment,
     locked,
     require_host,
     run,
     say,
     write_whole,
 )
+from servers.leftovers import sweep
 from servers.names import SSH_KEY, STATE, N, SetupError
+from servers.namespace import keeper, start_keeper
+from servers.network import ensure_network, keep_bridge_address, mac_of
+from servers.podman import configure_podman, podman, podman_agrees
 from servers.recipe import CUSTOMIZE, DEBIANS, image_name
 
 BOOT_TIMEOUT_SECONDS = 300  # only a failure takes so long
@@ -64,76 +66,6 @@ LAST_LINES = (
     "journalctl --unit='{units}' --lines=400 --output=short-precise --no-pager"
     " | grep -vE ': Invoked with | (sudo|sshd[a-z-]*)\\[[0-9]+\\]: ' | tail -n 40"
 )
-
-
-# ---------------------------------------------------------------------------------- keeper
-#
-# podman lives in a mount namespace of our own, which a sleeping process keeps:
-# - crun refuses a hybrid /sys/fs/cgroup (version 1 and 2 mixed): in here it is plain version 2,
-#   and the machine's own mounts stay as they are;
-# - podman pins network namespaces in /run/netns and notes addresses in /run/containers, one for the
-#   whole machine: in here they are our own, and vanish with the keeper, also after a crash.
-
-KEEPER = """
-set -eu
-if [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ]; then
-  umount -R /sys/fs/cgroup
-  mount -t cgroup2 cgroup2 /sys/fs/cgroup
-fi
-mkdir -p /run/netns /run/containers
-mount -t tmpfs -o mode=0755 tmpfs /run/netns
-mount -t tmpfs -o mode=0755 tmpfs /run/containers
-echo ready
-exec sleep infinity >/dev/null 2>&1
-"""
-
-
-def process_identity(pid: int) -> str | None:
-    """A text that no other process ever bears: pid, its start time, and the boot it ran in."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    state, start_time = fields[0], fields[19]
-    if state in "ZX":
-        return None
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{pid} {start_time} {boot}"
-
-
-def keeper() -> int | None:
-    """The pid of our keeper, if it lives."""
-    try:
-        identity = (N.run / "keeper").read_text().strip()
-        pid = int(identity.split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pid if process_identity(pid) == identity else None
-
-
-def start_keeper() -> int:
-    process = subprocess.Popen(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-c", KEEPER],
-        env=lasting_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # a Ctrl-C at the terminal is not meant for it
-        cwd="/",
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    if process.stdout.readline().strip() != "ready":
-        raise SetupError(f"No mount namespace with a plain cgroup2:\n{process.stderr.read()}")
-    identity = process_identity(process.pid)
-    if identity is None:
-        raise SetupError("The process that keeps the mount namespace ended at once.")
-    N.run.mkdir(mode=0o700, exist_ok=True)
-    (N.run / "keeper").write_text(identity + "\n")
-    process.returncode = 0  # it outlives us on purpose: no warning from Popen
-    return process.pid
 
 
 def ensure_keeper() -> int:
@@ -150,208 +82,6 @@ def ensure_keeper() -> int:
         if podman("ps", "--all", "--quiet"):
             raise SetupError(f"Old container records will not go: remove {N.data} and try again.")
     return pid
-
-
-def sweep() -> None:
-    """Removes what an interrupted run of this prefix left: processes, mounts, interfaces, files."""
-    for pid in own_processes():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    empty_cgroup()
-    remove_firewall_rules()
-    run(["ip", "link", "delete", N.bridge], check=False)
-    for mount in own_mounts():
-        run(["umount", "--lazy", mount], check=False)
-    shutil.rmtree(N.run, ignore_errors=True)
-
-
-def own_processes() -> list[int]:
-    """podman, its monitors and kept SSH connections bear our folders among their arguments."""
-    folders = (f"{N.data}/", f"{N.run}/")
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            helper = Path(words[0]).name in {"podman", "conmon", "netavark"}
-            connection = words[0].startswith(f"ssh: {N.sockets}/")
-            if connection or (helper and any(word.startswith(folders) for word in words[1:])):
-                found.append(int(entry.name))
-    return found
-
-
-def empty_cgroup() -> None:
-    """Ends every process of our containers: they are all in one cgroup of ours."""
-    script = f"""
-    set -eu
-    top=/sys/fs/cgroup
-    if [ "$(stat -f -c %T $top)" != cgroup2fs ]; then
-      umount -R $top
-      mount -t cgroup2 cgroup2 $top
-    fi
-    cd $top/{N.prefix} 2>/dev/null || exit 0
-    tries=0
-    while grep -q '^populated 1' cgroup.events && [ $tries -lt 100 ]; do
-      # cgroup.kill came with Linux 5.14. A process that ended by itself meanwhile is no failure: the loop looks again.
-      echo 1 2>/dev/null > cgroup.kill || find . -name cgroup.procs -exec cat {{}} + |
-        xargs -r kill -9 2>/dev/null || true
-      sleep 0.05
-      tries=$((tries + 1))
-    done
-    cd ..
-    find {N.prefix} -depth -type d -exec rmdir {{}} +
-    """
-    run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script], check=False)
-
-
-def own_mounts() -> list[str]:
-    """Mount points below our folders, the deepest first."""
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    folders = (f"{N.data}/", f"{N.run}/")
-    return sorted((mount for mount in mounts if mount.startswith(folders)), reverse=True)
-
-
-def remove_firewall_rules() -> None:
-    """Deletes the rules and chains that a crashed network left: they name our subnet or bridge."""
-    subnet = stored_subnet()
-    if subnet is None:
-        return
-    for table in ("nat", "filter"):
-        rules = run(["iptables-save", "-t", table], check=False).stdout.splitlines()
-        ours = [rule for rule in rules if rule.startswith("-A ") and subnet in rule]
-        chains = {word for rule in ours for word in rule.split() if word.startswith("NETAVARK-")}
-        chains -= {"NETAVARK-HOSTPORT-MASQ", "NETAVARK-HOSTPORT-SETMARK", "NETAVARK-HOSTPORT-DNAT"}
-        for rule in ours:
-            words = shlex.split(rule)
-            run(["iptables", "-t", table, "-D", *words[1:]], check=False)
-        for chain in chains:
-            run(["iptables", "-t", table, "-F", chain], check=False)
-            run(["iptables", "-t", table, "-X", chain], check=False)
-
-
-# ---------------------------------------------------------------------------------- podman
-
-
-def configure_podman() -> None:
-    text = """\
-    [containers]
-    log_driver = "k8s-file"
-
-    [engine]
-    cgroup_manager = "cgroupfs"
-    events_logger = "none"
-    # The default, shared memory, is one segment for the whole machine.
-    lock_type = "file"
-    runtime = "crun"
-
-    [network]
-    network_backend = "netavark"
-    """
-    N.data.mkdir(mode=0o700, exist_ok=True)
-    write_whole(N.data / "containers.conf", textwrap.dedent(text))
-
-
-def podman_command(pid: int, *arguments: str) -> list[str]:
-    return [
-        "nsenter",
-        f"--mount=/proc/{pid}/ns/mnt",
-        "podman",
-        f"--root={N.data}/storage",
-        f"--runroot={N.run}/storage",
-        f"--tmpdir={N.run}/libpod",
-        f"--network-config-dir={N.data}/networks",
-        *arguments,
-    ]
-
-
-def call_podman(*arguments: str, check: bool, text_in: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs podman in our namespace, with our configuration and no other."""
-    pid = keeper()
-    if pid is None:
-        raise SetupError("The process that keeps the mount namespace has gone. Run that again.")
-    env = {**lasting_environment(), "CONTAINERS_CONF": f"{N.data}/containers.conf", "TMPDIR": "/var/tmp"}
-    return run(podman_command(pid, *arguments), check=check, text_in=text_in, env=env)
-
-
-def podman(*arguments: str, check: bool = True, text_in: str | None = None) -> str:
-    """What podman printed."""
-    return call_podman(*arguments, check=check, text_in=text_in).stdout.strip()
-
-
-def podman_agrees(*arguments: str) -> bool:
-    """Whether podman answered a question with yes."""
-    return call_podman(*arguments, check=False).returncode == 0
-
-
-def taken_networks() -> list[ipaddress.IPv4Network]:
-    """What this machine can already reach, without its default route and our own bridge."""
-    # podman keeps the first for its default network, whether or not there is one.
-    found = [ipaddress.IPv4Network("10.88.0.0/16")]
-    for route in json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]).stdout):
-        if route.get("dev") != N.bridge and route["dst"] != "default":
-            with contextlib.suppress(ValueError):
-                found.append(ipaddress.IPv4Network(route["dst"]))
-    return found
-
-
-def free_subnet() -> ipaddress.IPv4Network:
-    """A /24 that derives from the prefix, or the next one that is free."""
-    taken = taken_networks()
-    start = int.from_bytes(N.digest[:2], "big")
-    for step in range(256):
-        number = (start + step * 257) % 65536
-        subnet = ipaddress.IPv4Network((int(ipaddress.IPv4Address("10.0.0.0")) + (number << 8), 24))
-        if not any(subnet.overlaps(other) for other in taken):
-            return subnet
-    raise SetupError("No free /24 in 10.0.0.0/8 for the servers' network.")
-
-
-def mac_of(address: str) -> str:
-    """A locally administered hardware address, for one of our network's."""
-    return "02:00:" + ipaddress.IPv4Address(address).packed.hex(":")
-
-
-def keep_bridge_address(name: str) -> None:
-    """Gives the bridge a hardware address of its own, once `name` has brought it up.
-
-    Else it has that of one server's end, and another when that one goes. The others would go on sending to the old one for
-    up to a minute, and their connections stand still for nearly two.
-    """
-    wanted = mac_of(str(ipaddress.IPv4Network(str(stored_subnet()))[1]))
-    if Path(f"/sys/class/net/{N.bridge}/address").read_text().strip() != wanted:
-        run(["ip", "link", "set", "dev", N.bridge, "address", wanted])
-        podman("exec", N.container(name), "ip", "neigh", "flush", "all")
-
-
-def network_file() -> Path:
-    return N.data / "networks" / f"{N.prefix}.json"
-
-
-def stored_subnet() -> str | None:
-    try:
-        network = json.loads(network_file().read_text())
-        return str(network["subnets"][0]["subnet"])
-    except (OSError, ValueError, LookupError):
-        return None
-
-
-def ensure_network() -> ipaddress.IPv4Network:
-    stored = stored_subnet()
-    if stored is not None:
-        subnet = ipaddress.IPv4Network(stored)
-        in_use = bool(podman("ps", "--all", "--quiet"))
-        if in_use or not any(subnet.overlaps(other) for other in taken_networks()):
-            return subnet
-        podman("network", "rm", "--force", N.prefix)
-    subnet = free_subnet()
-    # No DNS: real servers do not find each other by container name either.
-    podman("network", "create", f"--subnet={subnet}", "--disable-dns", N.prefix)
-    # podman 4.3 has no option for the interface's name, and picks one that another checkout may
-    # have picked too.
-    path = network_file()
-    network = json.loads(path.read_text())
-    network["network_interface"] = N.bridge
-    path.write_text(json.dumps(network, indent=2))
-    return subnet
 
 
 # ----------------------------------------------------------------------------------- image

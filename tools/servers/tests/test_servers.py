@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-import servers.__main__ as servers
+from servers import network
 from servers.names import N, Names
+from servers.namespace import process_identity
 
 PROGRAM = Path(__file__).parents[1]
 NAMES = Names(f"{N.prefix[:30]}-selftest")
@@ -61,7 +62,7 @@ def processes_inside() -> set[int]:
         with contextlib.suppress(OSError):
             if any(line.startswith(f"0::/{NAMES.prefix}/") for line in path.open()):
                 found.add(int(path.parent.name))
-    return {pid for pid in found if servers.process_identity(pid)}
+    return {pid for pid in found if process_identity(pid)}
 
 
 def processes_naming_us() -> list[str]:
@@ -80,7 +81,7 @@ def kill(pids: set[int]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 60
-    while any(servers.process_identity(pid) for pid in pids):
+    while any(process_identity(pid) for pid in pids):
         assert time.monotonic() < deadline, "killed processes linger"
         time.sleep(0.02)
 
@@ -106,9 +107,9 @@ def test_no_checkout_gets_the_subnet_that_podman_keeps_for_itself(monkeypatch: p
     """Of the prefixes of 1000 checkouts some derive that one."""
     for number in range(1000):
         checkout = Names(f"slipway-{number}")
-        monkeypatch.setattr(servers, "N", checkout)
+        monkeypatch.setattr(network, "N", checkout)
         if checkout.digest[0] == 88:
-            assert not str(servers.free_subnet()).startswith("10.88."), checkout.prefix
+            assert not str(network.free_subnet()).startswith("10.88."), checkout.prefix
 
 
 def test_two_calls_at_once_give_two_servers() -> None:
@@ -215,7 +216,7 @@ def test_nothing_is_left_when_the_last_server_is_down() -> None:
     before = keeper()
     call("down", *(f"selftest-{name}" for name in listed()))
     assert listed() == set()
-    assert servers.process_identity(before) is None
+    assert process_identity(before) is None
     assert processes_inside() == set()
     assert processes_naming_us() == []
     assert not NAMES.run.exists()
