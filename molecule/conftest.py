@@ -11,7 +11,7 @@ from testinfra.host import Host
 
 from probe import ROOT, Site, administrator
 from results import LINES_OF_A_LOG, tail
-from servers.__main__ import LAST_LINES
+from servers.containers import LAST_LINES
 
 
 @pytest.fixture(scope="module")

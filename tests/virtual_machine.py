@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import servers.__main__ as servers
-from servers import host, names, recipe
+from servers import first_boot, host, names, recipe, records
 
 PACKAGES = {"mmdebstrap": "mmdebstrap", "qemu-system-x86": "qemu-system-x86_64", "e2fsprogs": "mkfs.ext4"}
 BARE = (*recipe.BARE, "initramfs-tools", "linux-image-cloud-amd64", "systemd-resolved")
@@ -49,7 +48,9 @@ def build(folder: Path) -> None:
     if lacks:
         raise VirtualMachineError(f"apt-get install --no-install-recommends {' '.join(lacks)}")
     root, hook, disk = folder / "root", folder / "customize", folder / "disk"
-    trust = f'cat > "$1/trust" <<\'SCRIPT\'\n{servers.trust_script()}SCRIPT\nchroot "$1" sh -eu /trust\nrm "$1/trust"'
+    trust = (
+        f'cat > "$1/trust" <<\'SCRIPT\'\n{first_boot.trust_script()}SCRIPT\nchroot "$1" sh -eu /trust\nrm "$1/trust"'
+    )
     hook.write_text("#!/bin/sh\n" + CUSTOMIZE.format(key=names.SSH_KEY.with_suffix(".pub"), trust=trust))
     hook.chmod(0o755)
     include = f"--include={','.join(BARE)}"
@@ -87,7 +88,7 @@ def start(folder: Path, ports: dict[int, int]) -> subprocess.Popen[bytes]:
 @contextmanager
 def booted() -> Iterator[dict[str, str]]:
     """Boot a machine for as long as it is needed; yield Ansible's host variables, and its `web` address (host:port)."""
-    servers.ensure_ssh_key()
+    records.ensure_ssh_key()
     ssh, web = free_port(), free_port()
     known = {
         "ansible_host": "127.0.0.1",
