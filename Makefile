@@ -47,12 +47,12 @@ demo-down: ## Remove the demo's server
 
 .PHONY: screenshot
 screenshot: demo ## The README's picture, of the demo's page (needs Debian's chromium)
-	@python tests/screenshot.py "$$($(SERVERS) address demo)"
+	@python tools/screenshot.py "$$($(SERVERS) address demo)"
 
 .PHONY: bench
 bench: host tools ## How long a first run, a second run and a deploy take (root; some minutes)
 	@$(SERVERS) image trixie
-	python tests/bench.py
+	python tools/bench.py
 
 .PHONY: dev
 dev: app-tools ## The example application on this machine, reloading as you edit (APP=folder MODULE=package:factory for yours)
@@ -109,7 +109,7 @@ format: tools ## Python files as ruff formats them
 
 .PHONY: docs
 docs: tools ## The roles' READMEs, from their argument specs
-	@python tests/specs.py
+	@python tools/docs.py
 
 .PHONY: clean
 clean: ## Remove every throwaway server, its image and the tools
