@@ -289,7 +289,7 @@ def test_tests_of_the_servers_are_asked_when_they_change(monkeypatch: pytest.Mon
 
 
 FOR_ALL = [
-    "tools/servers/__main__.py",
+    "tools/servers/network.py",
     "molecule/shared/probe.py",
     "molecule/shared/reboot.yml",
     "molecule/conftest.py",

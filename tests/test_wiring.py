@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-import specs
+import docs
 from plugin import ROOT
 
 PLAYBOOKS = [*sorted((ROOT / "playbooks").glob("*.yml")), *sorted((ROOT / "playbooks/tasks").glob("*.yml"))]
 TEXT = {path: path.read_text() for path in PLAYBOOKS}
-ROLES = {role.name: role for role in specs.roles()}
+ROLES = {role.name: role for role in docs.roles()}
 DEFAULTS = {name: value for role in ROLES.values() for name, value in role.defaults.items()}
 
 

@@ -34,10 +34,12 @@ class Role:
 
     @property
     def name(self) -> str:
+        """Its folder's name, with which its variables begin."""
         return self.path.name
 
     @property
     def entry_points(self) -> dict[str, Any]:
+        """The entry points of its specs, by name; `main` is among them."""
         specs = load(self.path / "meta/argument_specs.yml")
         entry_points: dict[str, Any] = specs["argument_specs"]
         return entry_points
@@ -59,24 +61,28 @@ class Role:
 
     @property
     def defaults(self) -> dict[str, Any]:
+        """The variables that have a default, and their values."""
         path = self.path / "defaults/main.yml"
         return (load(path) or {}) if path.exists() else {}
 
     @property
     def readme(self) -> Path:
+        """Where its README is, or will be."""
         return self.path / "README.md"
 
 
 def load(path: Path) -> Any:
+    """Return what a YAML file holds."""
     return yaml.safe_load(path.read_text())
 
 
 def roles() -> list[Role]:
+    """Return the collection's roles, by name."""
     return [Role(path) for path in sorted(ROLES.iterdir()) if (path / "tasks").is_dir()]
 
 
 def differences(role: Role) -> Iterator[str]:
-    """What defaults/main.yml and the specs say differently, in words."""
+    """Yield, in words, each thing that defaults/main.yml and the specs say differently."""
     options, defaults = role.options, role.defaults
     for name in defaults.keys() - options.keys():
         yield f"{name} has a default, but is not in meta/argument_specs.yml"
@@ -89,17 +95,14 @@ def differences(role: Role) -> Iterator[str]:
             yield f"{name} has a default in defaults/main.yml alone"
 
 
-# ---------------------------------------------------------------------------------- README
-
-
 def readme(role: Role) -> str:
-    """The whole README of a role, in Markdown."""
+    """Return the whole README of a role, in Markdown."""
     main = role.main
     parts = [f"# {role.name}\n", INTRODUCTION, f"{prose(main['short_description'])}.\n"]
     parts += paragraphs(main.get("description"))
     parts += ["## Example\n", example(role), "## Variables\n", table(main.get("options") or {})]
     for name, entry_point in role.entry_points.items():
-        if name != "main":
+        if entry_point != main:
             parts += [f"## `tasks_from: {name}`\n", f"{prose(entry_point['short_description'])}.\n"]
             parts += paragraphs(entry_point.get("description"))
             parts += [table(entry_point.get("options") or {})]
@@ -107,12 +110,13 @@ def readme(role: Role) -> str:
 
 
 def paragraphs(description: str | list[str] | None) -> list[str]:
+    """Return a description of the specs as paragraphs, wrapped at 120 characters."""
     texts = [description] if isinstance(description, str) else description or []
     return [textwrap.fill(prose(text), 120, break_on_hyphens=False) + "\n" for text in texts]
 
 
 def prose(text: str) -> str:
-    """Ansible's markup as Markdown, on one line."""
+    """Return Ansible's markup as Markdown, on one line."""
     text = re.sub(r"\b[CVOEPM]\(([^)]*)\)", r"`\1`", text)
     text = re.sub(r"\bI\(([^)]*)\)", r"*\1*", text)
     text = re.sub(r"\bB\(([^)]*)\)", r"**\1**", text)
@@ -122,6 +126,7 @@ def prose(text: str) -> str:
 
 
 def example(role: Role) -> str:
+    """Return the example of the specs, or else a play with a made-up value for each required variable."""
     main = role.main
     if "examples" in main:
         content = main["examples"].strip()
@@ -145,6 +150,7 @@ class IndentedDumper(yaml.SafeDumper):
 
 
 def table(options: dict[str, Any]) -> str:
+    """Return a table of variables, in Markdown."""
     if not options:
         return "None.\n"
     lines = ["| variable | type | default | description |", "| --- | --- | --- | --- |"]
@@ -153,6 +159,7 @@ def table(options: dict[str, Any]) -> str:
 
 
 def rows(options: dict[str, Any], parent: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Yield the cells of each variable (name, type, default, description), and of the keys that it can have."""
     for name, option in options.items():
         whole = f"{parent}{name}"
         yield f"`{whole}`", kind(option), default(option), cell(meaning(option))
@@ -162,6 +169,7 @@ def rows(options: dict[str, Any], parent: str = "") -> Iterator[tuple[str, str, 
 
 
 def kind(option: dict[str, Any]) -> str:
+    """Return an option's type, that of its elements, and its choices."""
     text = str(option["type"])
     if "elements" in option:
         text += f" of {option['elements']}"
@@ -171,6 +179,7 @@ def kind(option: dict[str, Any]) -> str:
 
 
 def default(option: dict[str, Any]) -> str:
+    """Return an option's default, or where to read one that is too long for a table."""
     if option.get("required"):
         return "*required*"
     if "default" not in option:
@@ -182,13 +191,14 @@ def default(option: dict[str, Any]) -> str:
 
 
 def json_of(value: Any) -> str:
-    """A value as it would stand in YAML, on one line."""
+    """Return a value as YAML has it, on one line."""
     if isinstance(value, str) and value:
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
 def meaning(option: dict[str, Any]) -> str:
+    """Return an option's description, on one line."""
     description = option["description"]
     text = description if isinstance(description, str) else " ".join(description)
     secret = " Kept out of logs and diffs." if option.get("no_log") else ""
@@ -196,10 +206,12 @@ def meaning(option: dict[str, Any]) -> str:
 
 
 def cell(text: str) -> str:
+    """Return a text that can be in a cell of a table."""
     return text.replace("|", "\\|")
 
 
 def main() -> int:
+    """Write the READMEs that are not as the specs have them; return the exit code."""
     for role in roles():
         content = readme(role)
         if not role.readme.exists() or role.readme.read_text() != content:
