@@ -263,6 +263,8 @@ FAST = LINTERS | {check.name for check in checks.fast_tests()}
         (["molecule/shared/one_application/again.yml"], {"app", "releases"}),
         (["roles/app/README.md"], set()),
         (["tests/test_dev.py", "Makefile"], set()),
+        ([".github/workflows/ci.yml", "examples/site/.github/workflows/deploy.yml"], set()),
+        ([".editorconfig", ".pre-commit-config.yaml", ".yamllint"], set()),
     ],
 )
 def test_a_change_asks_the_scenarios_that_it_can_touch(
@@ -281,7 +283,8 @@ def test_a_change_of_what_journeys_share_asks_them_all(monkeypatch: pytest.Monke
 
 
 def test_prose_alone_asks_the_linters(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert names(["README.md", "docs/testing.md"], monkeypatch) == LINTERS
+    prose = ["README.md", "CONTRIBUTING.md", "docs/testing.md", ".github/pull_request_template.md"]
+    assert names(prose, monkeypatch) == LINTERS
 
 
 def test_tests_of_the_servers_are_asked_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,8 @@ FOR_ALL = re.compile(
 )
 # Nothing but linters and fast tests has a say in these.
 FAST_ONLY = re.compile(
-    r"^(tests|tools|inventories|\.ci)/|^roles/\w+/README\.md$|^(\.[\w-]+|Makefile|requirements\.(in|yml))$"
+    r"^(tests|tools|inventories|\.ci|(examples/site/)?\.github)/|^roles/\w+/README\.md$"
+    r"|^(\.[\w.-]+|Makefile|requirements\.(in|yml))$"
 )
 # What the whole site is made of beside the roles.
 OF_JOURNEYS = re.compile(r"^(site\.yml|galaxy\.yml|meta/|examples/|playbooks/|templates/|app/|roles/app/)")

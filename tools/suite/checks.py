@@ -67,6 +67,7 @@ def linters() -> list[Check]:
         # plugins/ under the names that it is imported by.
         Check("mypy", tool("mypy", ".", ".collections/ansible_collections/slipway/flask/plugins")),
         Check("validate-modules", [str(BIN / "python"), "tools/validate_modules.py"]),
+        Check("zizmor", tool("zizmor", "--offline", "--pedantic", ".github", "examples/site/.github")),
         Check("mypy-app", tool("mypy", f"--python-executable={APP_PYTHON}"), folder=ROOT / "app"),
     ]
 
