@@ -1,4 +1,4 @@
-"""The front door: CI finds every scenario, a tag becomes a release."""
+"""The front door: hooks are the linters, CI finds every scenario, a tag becomes a release."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ from release import ReleaseError, text_of
 
 ENTRIES = "- **New users**: welcome.\n- **Everyone**: it works.\n"
 CHANGELOG = f"# Changelog\n\n## 0.2.0, not released yet\n\n- **Everyone**: later.\n\n## 0.1.0, 2026-01-31\n\n{ENTRIES}"
+
+
+def test_the_hooks_of_pre_commit_are_the_linters() -> None:
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    hooks = {hook["id"]: hook["entry"].replace("../", "") for hook in repository["hooks"]}
+    linters = {check.name: [word.replace(f"{ROOT}/", "") for word in check.command] for check in checks.linters()}
+    assert hooks.keys() == linters.keys()
+    for name, command in linters.items():
+        assert [word for word in command if word not in hooks[name]] in ([], ["."]), name
 
 
 def test_ci_has_a_job_for_every_scenario(tmp_path: Path) -> None:
