@@ -87,7 +87,7 @@ def test_the_collection_holds_what_a_run_needs_and_nothing_else(archive: Path) -
     with tarfile.open(archive) as files:
         names = {name.partition("/")[0] for name in files.getnames()}
     made_by_galaxy = {"FILES.json", "MANIFEST.json"}
-    prose = {"CHANGELOG.md", "LICENSE", "README.md", "docs"}
+    prose = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "docs"}
     assert names == made_by_galaxy | prose | {"meta", "playbooks", "plugins", "roles", "templates"}
 
 

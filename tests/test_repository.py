@@ -1,8 +1,9 @@
-"""The front door: hooks are the linters, CI finds every scenario, a tag becomes a release."""
+"""The front door: links lead somewhere, hooks are the linters, CI finds every scenario, a tag becomes a release."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,8 +14,31 @@ import checks
 from plugin import ROOT
 from release import ReleaseError, text_of
 
+LINK = re.compile(r"\[[^]\n]*\]\((?!https?://|#)([^)#\s]+)[^)]*\)")
 ENTRIES = "- **New users**: welcome.\n- **Everyone**: it works.\n"
 CHANGELOG = f"# Changelog\n\n## 0.2.0, not released yet\n\n- **Everyone**: later.\n\n## 0.1.0, 2026-01-31\n\n{ENTRIES}"
+
+
+def tracked(pattern: str) -> list[Path]:
+    """Return the files of the repository that a pattern of git's names, new ones included."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [path for name in listed.splitlines() if (path := ROOT / name).is_file()]
+
+
+def test_each_link_between_documents_leads_to_a_file() -> None:
+    lost = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in tracked("*.md")
+        for target in LINK.findall(path.read_text())
+        if not (path.parent / target).exists()
+    ]
+    assert lost == []
+
+
+def test_the_index_of_docs_names_each_document() -> None:
+    named = set(LINK.findall((ROOT / "docs/README.md").read_text()))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"} <= named
 
 
 def test_the_hooks_of_pre_commit_are_the_linters() -> None:
