@@ -24,9 +24,9 @@ METADATA = "169.254.169.254"  # where clouds tell a server its secrets
 VARIABLES = {
     "app_name": "told",
     "app_disk_max": "64M",
-    "systemd_memory_high": "infinity",  # else it would be slowed down, not ended
-    "systemd_memory_max": "500M",
-    "systemd_tasks_max": 300,
+    "process_manager_memory_high": "infinity",  # else it would be slowed down, not ended
+    "process_manager_memory_max": "500M",
+    "process_manager_tasks_max": 300,
 }
 
 
@@ -103,7 +103,7 @@ def test_an_application_starts_no_more_processes_than_it_may(machine: Machine) -
     code, output = machine.told("for n in $(seq 500); do sleep 1000 > /dev/null 2>&1 & done")
     assert code != 0
     assert "Cannot fork" in output
-    assert int(machine.root("cat /sys/fs/cgroup/told.slice/pids.peak")) == VARIABLES["systemd_tasks_max"]
+    assert int(machine.root("cat /sys/fs/cgroup/told.slice/pids.peak")) == VARIABLES["process_manager_tasks_max"]
     machine.root("runuser -u games -- true")
     machine.root("pkill --uid told sleep")
     assert machine.told("true")[0] == 0

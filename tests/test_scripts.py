@@ -23,13 +23,20 @@ VARIABLES = {
     "app_wired_env": {},
     "app_workers": WORKERS,
     "app_timers": TIMERS,
-    **{f"{manager}_{name}": value for manager in ("systemd", "supervisor") for name, value in {
-        "name": "site", "workers": WORKERS, "timers": TIMERS, "packages": [],
-    }.items()},
-    "mod_wsgi_packages": [],
+    "process_manager_name": "site",
+    "process_manager_workers": WORKERS,
+    "process_manager_timers": TIMERS,
+    "app_server_module": "main:app",
     # In the place of facts.
     **dict.fromkeys(["gunicorn_workers", "granian_workers", "granian_blocking_threads", "uwsgi_processes"], 2),
-}  # fmt: skip
+}
+
+
+def variables_of(role: Path) -> list[Path]:
+    """Return the files with a role's variables, after those of the role with what all of its kind have."""
+    kinds = [ROOT / "roles" / kind for kind in ("app_server", "process_manager")]
+    files = [folder / part / "main.yml" for folder in (*kinds, role) for part in ("defaults", "vars")]
+    return [file for file in files if file.exists()]
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +49,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             "name": path.parts[-3],
             "hosts": "all",
             "gather_subset": ["!all", "!min", "distribution", "hardware"],
-            "vars_files": [
-                str(file) for part in ("defaults", "vars") if (file := path.parents[1] / part / "main.yml").exists()
-            ],
+            "vars_files": [str(file) for file in variables_of(path.parents[1])],
             "vars": {"role_path": str(path.parents[1])},
             "tasks": [
                 {

@@ -22,7 +22,8 @@ KNOWN = {"edge"}.union(*(validate_variables.options_of(ROOT / "roles", role) for
 
 
 def judge(*names: str, own: Collection[str] = ()) -> tuple[list[str], list[str]]:
-    return validate_variables.judge(names, KNOWN, tuple(f"{role}_" for role in ROLES), own)
+    shared = validate_variables.shared_by(ROOT / "roles")
+    return validate_variables.judge(names, KNOWN, shared, tuple(f"{role}_" for role in ROLES), own)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,20 @@ def judge(*names: str, own: Collection[str] = ()) -> tuple[list[str], list[str]]
 def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(name: str, meant: str) -> None:
     said = f"{name}: there is no such variable; did you mean {meant}? If it is one of your own, name it in slipway_own_variables."
     assert judge(name) == ([said], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "now"),
+    {
+        "nginx_public_ports": "edge_public_ports",
+        "apache_static_index": "edge_static_index",
+        "systemd_memory_max": "process_manager_memory_max",
+        "supervisor_writable_dirs": "process_manager_writable_dirs",
+        "gunicorn_group": "app_server_group",
+    }.items(),
+)
+def test_a_variable_that_all_roles_of_a_kind_have_is_named(name: str, now: str) -> None:
+    assert judge(name) == ([f"{name}: its name is {now}."], [])
 
 
 # Of roles that many use beside the kit, and of a user's own hooks and host variables.
@@ -101,12 +116,11 @@ def test_a_string_is_no_list() -> None:
 
 
 def test_an_environment_s_templates_are_found_for_every_role_that_takes_some() -> None:
-    known = {
-        name for role in (ROOT / "roles").iterdir() for name in validate_variables.options_of(ROOT / "roles", role.name)
-    }
+    shared = validate_variables.shared_by(ROOT / "roles")
     wiring = yaml.safe_load((ROOT / "playbooks/wiring.yml").read_text())
-    takers = {name for name in known if name.endswith("_templates")}
-    assert takers == {name for name in wiring if name.endswith("_templates") and name[0] != "_"} > {"nginx_templates"}
+    takers = {name.removesuffix("_templates") for name in KNOWN if name.endswith("_templates")}
+    assert "nginx" in takers
+    assert {f"{shared.get(role, role)}_templates" for role in takers} <= set(wiring)
 
 
 def test_every_variable_of_the_wiring_is_some_role_s() -> None:

@@ -78,7 +78,7 @@ def load(path: Path) -> Any:
 
 def roles() -> list[Role]:
     """Return the collection's roles, by name."""
-    return [Role(path) for path in sorted(ROLES.iterdir()) if (path / "tasks").is_dir()]
+    return [Role(path) for path in sorted(ROLES.iterdir()) if (path / "meta").is_dir()]
 
 
 def differences(role: Role) -> Iterator[str]:

@@ -80,18 +80,37 @@ def meant(name: str, known: set[str]) -> str:
     return min(steps, key=lambda one: (steps[one], one), default="")
 
 
+def shared_by(roles: Path) -> dict[str, str]:
+    """Return, by each role that depends on another, the one that has the variables of all of its kind."""
+    found = {}
+    for file in sorted(roles.glob("*/meta/main.yml")):
+        for dependency in yaml.safe_load(file.read_text())["dependencies"]:
+            found[file.parts[-3]] = dependency["role"].rpartition(".")[2]
+    return found
+
+
+def moved(name: str, known: set[str], shared: dict[str, str]) -> str:
+    """Return the name that a variable has now, as all roles of its kind have it; empty where it was none."""
+    for role, kind in shared.items():
+        if name.startswith(f"{role}_") and (now := kind + name.removeprefix(role)) in known:
+            return now
+    return ""
+
+
 def judge(
-    names: Collection[str], known: set[str], prefixes: tuple[str, ...], own: Collection[str]
+    names: Collection[str], known: set[str], shared: dict[str, str], prefixes: tuple[str, ...], own: Collection[str]
 ) -> tuple[list[str], list[str]]:
     """Return a sentence for each name that is near a variable of the kit's, and one for each that only looks like one.
 
-    own: names, or patterns of them (fnmatch(3)), that the user says are none of the kit's.
+    shared: see shared_by(). own: names, or patterns of them (fnmatch(3)), that the user says are none of the kit's.
     """
     wrong, strange = [], []
     for name in sorted(names):
         if name in known or any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
             continue
-        if close := meant(name, known):
+        if now := moved(name, known, shared):
+            wrong.append(f"{name}: its name is {now}.")
+        elif close := meant(name, known):
             wrong.append(
                 f"{name}: there is no such variable; did you mean {close}? If it is one of your own, name it in {OWN}."
             )
@@ -118,7 +137,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{OWN}: {mine!r} is no list of names. Write it as [a_name, another_*].")
         # What begins so is Ansible's own, or this kit's.
         names = [name for name in variables if not name.startswith(("ansible_", "_"))]
-        problems, strange = judge(names, known, tuple(f"{role}_" for role in every_role), mine)
+        problems, strange = judge(names, known, shared_by(roles), tuple(f"{role}_" for role in every_role), mine)
         own = variables["hostvars"].raw_get(variables["inventory_hostname"])
         problems += [
             f"{name}: playbooks/wiring.yml gives it its value, from the application's own variables (app_*)."

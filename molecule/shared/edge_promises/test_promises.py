@@ -578,8 +578,8 @@ def test_another_site_is_not_in_maintenance(edge: Edge) -> None:
 def test_maintenance_begins_and_ends_at_once_without_a_reload(edge: Edge, change: Play, state: State) -> None:
     """And a second time nothing changes."""
     before = state()
-    site = {"tasks": "maintenance", f"{ROLE}_site_name": "third"}
-    on, off = {f"{ROLE}_maintenance": True}, {f"{ROLE}_maintenance": False}
+    site = {"tasks": "maintenance", "edge_site_name": "third"}
+    on, off = {"edge_maintenance": True}, {"edge_maintenance": False}
     assert changes(change(**site, **off)) == 1
     assert edge.ask("/echo", "third.test").status == 200
     assert changes(change(**site, **on)) == 1
@@ -591,7 +591,7 @@ def test_maintenance_begins_and_ends_at_once_without_a_reload(edge: Edge, change
 @pytest.mark.one_debian
 def test_a_site_that_is_not_there_cannot_be_closed(change: Play) -> None:
     """Nobody would see the page."""
-    done = change(tasks="maintenance", **{f"{ROLE}_site_name": "fourth"})
+    done = change(tasks="maintenance", edge_site_name="fourth")
     assert done.returncode != 0
     assert "serves no site fourth" in " ".join(done.stdout.split())
 
@@ -604,7 +604,7 @@ def test_a_site_is_removed_with_its_port_pages_and_logs(
     edge: Edge, run: Run, play: Play, change: Play, state: State
 ) -> None:
     """No other site notices, a dry run removes nothing, and a second run finds nothing to remove."""
-    site = {"tasks": "remove", f"{ROLE}_site_name": "site-two"}
+    site = {"tasks": "remove", "edge_site_name": "site-two"}
     before = state()
     assert changes(change("--check", **site)) > 0
     assert state() == before
@@ -650,7 +650,7 @@ def test_two_sites_cannot_claim_one_name(play: Play, state: State) -> None:
     done = play(sites=["two"], two_server_name="www.one.test")
     assert done.returncode != 0
     assert '"www.one.test" on ' in done.stdout
-    assert f"{ROLE}_server_names" in done.stdout
+    assert "edge_server_names" in done.stdout
     assert state() == before
 
 
