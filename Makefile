@@ -158,7 +158,8 @@ $(APP_VENV)/.ready: $(VENV)/.ready app/requirements.txt app/requirements-dev.txt
 	touch $@
 
 # What the roles install on a server is at the version that their defaults say; what it needs, and Flask, is the newest.
-# Python 3.10 is the oldest that all of it runs on. A file has the hashes of all platforms.
+# Python 3.10 is the oldest that all of it runs on. A file has the hashes of all platforms. An app server's package has its
+# role's name in its own.
 .PHONY: hashes
 hashes: tools ## Pin what the roles install on a server again, with hashes
 	@pin() {
@@ -168,9 +169,11 @@ hashes: tools ## Pin what the roles install on a server again, with hashes
 	version() { awk -v name="$$1_version:" '$$1 == name {print $$2}' roles/*/defaults/main.yml; }
 	pin app/files/flask.txt flask
 	pin app/files/uv.txt "uv==$$(version app_uv)"
-	pin granian/files/hashes.txt "granian==$$(version granian)"
-	pin gunicorn/files/hashes.txt "gunicorn==$$(version gunicorn)"
-	pin uwsgi/files/hashes.txt "pyuwsgi==$$(version uwsgi)"
+	for file in roles/*/files/hashes.txt; do
+	  role=$$(basename "$$(dirname "$$(dirname "$$file")")")
+	  package=$$(grep --max-count=1 --only-matching "^[a-z]*$$role" "$$file")
+	  pin "$$role/files/hashes.txt" "$$package==$$(version "$$role")"
+	done
 
 # Only when asked for: a fresh clone's files have any order of age.
 ifneq ($(filter requirements.txt,$(MAKECMDGOALS)),)

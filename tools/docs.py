@@ -100,7 +100,9 @@ def readme(role: Role) -> str:
     main = role.main
     parts = [f"# {role.name}\n", INTRODUCTION, f"{prose(main['short_description'])}.\n"]
     parts += paragraphs(main.get("description"))
-    parts += ["## Example\n", example(role), "## Variables\n", table(main.get("options") or {})]
+    if "main" in role.entry_points:
+        parts += ["## Example\n", example(role)]
+    parts += ["## Variables\n", table(main.get("options") or {})]
     for name, entry_point in role.entry_points.items():
         if entry_point != main:
             parts += [f"## `tasks_from: {name}`\n", f"{prose(entry_point['short_description'])}.\n"]
