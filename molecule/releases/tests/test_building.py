@@ -35,7 +35,7 @@ def test_a_changed_setting_is_a_new_release_without_what_another_app_server_left
     other = active(host, "changing")
     assert host.file(f"/srv/changing/releases/{other}/bin/gunicorn.conf.py").exists
     host.check_output("touch /srv/changing/next/bin/uwsgi.ini")
-    # One setting of the app server; tests/test_engine.py covers everything that a release is made of.
+    # One setting of the app server; tests/engine/test_plan.py covers everything that a release is made of.
     code, output = deploys.run(granian_blocking_threads=3)
     assert code == 0, output
     changed = active(host, "changing")
