@@ -19,6 +19,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic impor
 
 ATTEMPTS = 100
 PRECIOUS = ("shared", "secret_key", "release.log")
+MOUNTINFO = Path("/proc/self/mountinfo")
 
 
 def own_users(home: Path, user: str) -> list[str]:
@@ -40,7 +41,7 @@ def precious(home: Path) -> list[str]:
 
 def mounts(home: Path) -> list[str]:
     """Return what is mounted below a folder: it would be emptied, or not be moved (proc_pid_mountinfo(5), field 5)."""
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    points = [line.split()[4] for line in MOUNTINFO.read_text().splitlines()]
     return [point for point in points if point.startswith(f"{home.resolve()}/")]
 
 
@@ -121,7 +122,7 @@ def remove(traffic: Traffic, kept: Path) -> list[str]:
     names = precious(home)  # only now nothing can be added
     if names:
         keep(home, names, kept)
-    Path(f"/etc/tmpfiles.d/slipway-{traffic.name}.conf").unlink(missing_ok=True)
+    traffic.tmpfiles.unlink(missing_ok=True)
     traffic.unmount_instances()
     for folder in (traffic.run, home.resolve()):
         if folder.exists():

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
+# Where systemd keeps its transient units, and root what nobody else may read.
+RUN = Path("/run")
 STOP_SECONDS = 30
 MOST_OUTPUT_BYTES = 16 << 20  # it is root that keeps them in memory
 # What systemd says of a service beside its exit code (systemd.exec(5), $SERVICE_RESULT), where that alone tells the cause.
@@ -58,7 +60,7 @@ def run(
     command = [word.replace("$", "$$") for word in argv]
     options = ["--quiet", "--wait", "--pipe", "--service-type=exec", f"--unit={unit}", f"--description={unit}"]
     # Neither in argv, nor a property that D-Bus tells anybody. Of one name, so that none outlives a deploy that was killed.
-    variables = Path(f"/run/slipway-{unit}.env")
+    variables = RUN / f"slipway-{unit}.env"
     variables.unlink(missing_ok=True)
     with os.fdopen(os.open(variables, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write("".join(f"{name}={quoted(value)}\n" for name, value in (environment or {}).items()))
@@ -120,7 +122,7 @@ def quoted(value: str) -> str:
 
 def stop(unit: str) -> None:
     """End a service that run() began, and forget it. One that is not there is fine."""
-    if Path(f"/run/systemd/transient/{unit}.service").exists():
+    if (RUN / f"systemd/transient/{unit}.service").exists():
         for verb in ("stop", "reset-failed"):
             subprocess.run(["systemctl", verb, unit], capture_output=True, check=False)
 

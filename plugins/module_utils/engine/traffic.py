@@ -20,6 +20,9 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.files import 
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 
 POLL_SECONDS = 0.05
+# Where systemd-tmpfiles and systemd look.
+TMPFILES = Path("/etc/tmpfiles.d")
+UNITS = Path("/etc/systemd/system")
 
 
 def connections(path: Path) -> int:
@@ -77,14 +80,18 @@ class Traffic:
         ]
         if active:
             lines.append(f"L+ {self.run}/app.sock - - - - {to}")
-        path = Path("/etc/tmpfiles.d") / f"slipway-{self.name}.conf"
-        replace(path, "# Made by Slipway (release_activate) at each activation.\n" + "\n".join(lines) + "\n")
-        subprocess.run(["systemd-tmpfiles", "--create", path], check=True, capture_output=True)
+        replace(self.tmpfiles, "# Made by Slipway (release_activate) at each activation.\n" + "\n".join(lines) + "\n")
+        subprocess.run(["systemd-tmpfiles", "--create", self.tmpfiles], check=True, capture_output=True)
+
+    @property
+    def tmpfiles(self) -> Path:
+        """The file that says what the sockets' folder is made of."""
+        return TMPFILES / f"slipway-{self.name}.conf"
 
     @property
     def mount_unit(self) -> Path:
         """The unit that mounts the instances' folder, named as systemd.mount(5) wants it."""
-        return Path("/etc/systemd/system") / f"{str(self.run).strip('/').replace('/', '-')}-instances.mount"
+        return UNITS / f"{str(self.run).strip('/').replace('/', '-')}-instances.mount"
 
     def mount_instances(self) -> None:
         """Mount a file system for what instances put beside their sockets, now and at each boot.
