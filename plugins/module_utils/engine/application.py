@@ -44,7 +44,7 @@ def select(home: str | Path, wanted: str, *, force: bool) -> Release:
         why = f"was never good: {release.record.get('reason', 'it never had the traffic')}"
         if "activated" in release.record and not release.startable:
             why = "was built by an earlier version of Slipway, and cannot be started any more. Deploy its source again."
-        raise ReleaseError(f"app_release: {wanted} {why} {there_are}")
+        raise ReleaseError(f"app_release: {wanted} {why.removesuffix('.')}. {there_are}")
     # Migrations run before a release is gated: also those of one that failed there have changed the database.
     migrated = [
         other.record for other in releases(home) if other.record.get("prestarted") and other.record.get("schema")
