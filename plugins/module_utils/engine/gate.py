@@ -41,8 +41,8 @@ def ask(path: Path, check: Check, timeout: float) -> str:
     try:
         connection.request("GET", check.path, headers={"Host": check.host, "User-Agent": "slipway-health"})
         status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        return f"no answer ({error or type(error).__name__})"
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a path that is not ASCII
+        return f"no answer ({str(error) or type(error).__name__})"
     finally:
         connection.close()
     return f"answered {status}" if status >= 500 else ""

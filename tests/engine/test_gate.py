@@ -1,0 +1,187 @@
+"""The gate: what an instance has to answer, and what becomes of one that does not."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.slipway.flask.plugins.module_utils.engine import files, gate
+from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
+from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check
+
+from engine.host import NEW, OLD, PATIENCE_SECONDS, Host, asked
+
+CHECK = Check("/health", "site.test", PATIENCE_SECONDS)
+AT_ONCE = CHECK._replace(timeout=0)
+LAST_WORDS = '[ "$1" != log ] || echo "the last words"'
+
+
+class Instance(socketserver.ThreadingUnixStreamServer):
+    """An application behind a socket: it answers one status after the other, and the last one ever after."""
+
+    daemon_threads = True
+
+    def __init__(self, path: Path, statuses: list[int]) -> None:
+        self.statuses, self.asked = statuses, list[tuple[str, str | None]]()
+        super().__init__(str(path), Handler)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Its answers."""
+
+    server: Instance
+
+    def do_GET(self) -> None:
+        """Answer, without a body."""
+        self.server.asked.append((self.path, self.headers["Host"]))
+        self.send_response(self.server.statuses.pop(0) if len(self.server.statuses) > 1 else self.server.statuses[0])
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def serving(path: Path, *statuses: int) -> Iterator[Instance]:
+    """Serve on a socket meanwhile."""
+    with Instance(path, list(statuses)) as instance:
+        thread = threading.Thread(target=instance.serve_forever, args=[0.01])
+        thread.start()
+        try:
+            yield instance
+        finally:
+            instance.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("status", [200, 302, 404])
+def test_an_instance_that_answers_below_500_is_healthy(host: Host, status: int) -> None:
+    site, release = host.traffic(), host.release(NEW)
+    with serving(site.socket(NEW), status) as instance:
+        gate.start(site, release, CHECK, undo=False)
+    assert instance.asked == [("/health", "site.test")]
+    assert asked(release) == ["start"]
+    assert release.record["running"] is True
+    assert release.record["state"] == "built"
+
+
+def test_it_is_asked_until_it_answers(host: Host) -> None:
+    """First there is no socket yet, then it is not ready."""
+    site, release = host.traffic(), host.release(NEW)
+    may_serve, ended = threading.Event(), threading.Event()
+
+    def late() -> None:
+        may_serve.wait(PATIENCE_SECONDS)
+        with serving(site.socket(NEW), 503, 200):
+            ended.wait(PATIENCE_SECONDS)
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    assert gate.ask(site.socket(NEW), CHECK, 1) == "no answer ([Errno 2] No such file or directory)"
+    may_serve.set()
+    try:
+        gate.start(site, release, CHECK, undo=False)
+    finally:
+        ended.set()
+        thread.join()
+    assert asked(release) == ["start"]
+
+
+def test_one_that_answers_500_and_above_is_stopped_and_marked_failed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, release = host.traffic(), host.release(NEW, instance=LAST_WORDS)
+    # Its time is over once it was asked, however long the answer took.
+    monkeypatch.setattr(gate, "time", SimpleNamespace(monotonic=iter([0.0, 0.0, 1e9]).__next__))
+    with serving(site.socket(NEW), 503), pytest.raises(ReleaseError) as error:
+        gate.start(site, release, CHECK, undo=False)
+    first, *rest = str(error.value).splitlines()
+    assert first.startswith(
+        f"app_health_path: the release {NEW} did not come up: answered 503. It must answer GET /health"
+    )
+    assert "(app_health_timeout_seconds). It was stopped; what was active before still is." in first
+    assert rest == ["Its last log lines:", "the last words"]
+    assert "stop" in asked(release)
+    assert (release.record["state"], release.record["running"]) == ("failed", False)
+    assert site.others() == []
+
+
+def test_one_that_accepts_and_never_answers_did_not_come_up(host: Host) -> None:
+    site, release = host.traffic(), host.release(NEW)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(site.socket(NEW)))
+        server.listen()
+        with pytest.raises(ReleaseError, match=r"no answer \(timed out\)"):
+            gate.start(site, release, AT_ONCE, undo=False)
+
+
+def test_what_is_no_http_is_no_answer(host: Host) -> None:
+    path = host.traffic().socket(NEW)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"hello\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert gate.ask(path, CHECK, PATIENCE_SECONDS) == "no answer (hello\r\n)"
+        thread.join()
+
+
+def test_a_program_that_does_not_start_says_why(host: Host) -> None:
+    failing = 'case $1 in start) echo "Unit has a bad setting." >&2; exit 1 ;; esac'
+    site, release = host.traffic(), host.release(NEW, instance=failing)
+    with pytest.raises(ReleaseError, match=r"did not come up: Unit has a bad setting\."):
+        gate.start(site, release, CHECK, undo=False)
+    assert asked(release) == ["start", "log", "stop"]
+    assert release.record["reason"].startswith("app_health_path: ")
+
+
+def test_one_that_is_brought_back_was_good_and_stays_so(host: Host) -> None:
+    """What it needs may be down just now."""
+    site, release = host.traffic(), host.release(OLD, activated=1)
+    with pytest.raises(ReleaseError, match="did not come up"):
+        gate.start(site, release, AT_ONCE, undo=True)
+    assert release.good
+    assert release.record["running"] is False
+
+
+def test_the_one_that_has_the_traffic_is_left_as_it_is(host: Host) -> None:
+    """It may answer some of its visitors; also where a switch was cut off, and only the edge is with it."""
+    site, release = host.traffic(), host.release(NEW, activated=1)
+    site.give(release)
+    for current in (NEW, OLD):
+        files.link(f"releases/{current}", host.home / "current")
+        with pytest.raises(ReleaseError, match=r"has the traffic and is not well: .* It was left as it is\."):
+            gate.start(site, release, AT_ONCE, undo=False)
+    assert "stop" not in asked(release)
+    assert release.good
+
+
+def test_the_gate_leaves_the_edge_with_the_instance_that_it_has(host: Host) -> None:
+    site = host.traffic()
+    site.give(host.release(OLD, activated=1))
+    with serving(site.socket(NEW), 200):
+        gate.start(site, host.release(NEW), CHECK, undo=False)
+    assert site.answering == OLD
+    assert (host.tmpfiles / "slipway-site.conf").read_text().endswith(f" instances/{OLD}.sock\n")
+
+
+@pytest.mark.parametrize("path", ["/gesund heit", "/gesündheit"])
+def test_a_path_that_no_request_can_have_is_the_user_s_mistake(host: Host, path: str) -> None:
+    site, release = host.traffic(), host.release(NEW)
+    with serving(site.socket(NEW), 200), pytest.raises(ReleaseError, match="app_health_path: "):
+        gate.start(site, release, AT_ONCE._replace(path=path), undo=False)
+    assert release.record["running"] is False
