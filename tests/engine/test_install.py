@@ -46,3 +46,86 @@ def test_an_application_s_uwsgi_ini_says_what_uwsgi_serves(ini: str, module: str
     (tmp_path / "uwsgi.ini").write_text(ini)
     assert install.module_of(tmp_path, dataclasses.replace(PLAN, server="uwsgi")) == module
     assert install.module_of(tmp_path, PLAN) == "main:app"
+
+
+UV, PYTHON = "/opt/uv", "/usr/bin/python3.13"
+VENV = f"{UV} venv --relocatable --python {PYTHON} ../.venv"
+PINS = f"{UV} --directory .. pip install --requirement hashes.txt"
+REST = f"{UV} pip install --verify-hashes --requirement ../requirements.txt"
+OVERRIDDEN = f"{REST} --override ../requirements.txt"
+SYNC = f"{UV} sync --frozen --inexact --no-default-groups --python {PYTHON}"
+PROJECT = '[project]\nname = "site"\nversion = "1"\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "last"),
+    [
+        ({}, [f"{OVERRIDDEN} --requirement ../default_requirements.txt"]),
+        ({"requirements.txt": ""}, [f"{OVERRIDDEN} --requirement requirements.txt"]),
+        ({"requirements.txt": "", "pyproject.toml": "[tool.ruff]\n"}, [f"{OVERRIDDEN} --requirement requirements.txt"]),
+        ({"requirements.txt": "", "pyproject.toml": PROJECT}, [f"{OVERRIDDEN} --requirement pyproject.toml"]),
+        ({"pyproject.toml": f"{PROJECT}[build-system]\nrequires = []\n"}, [f"{OVERRIDDEN} --editable ."]),
+        ({"uv.lock": "", "pyproject.toml": PROJECT, "requirements.txt": ""}, [SYNC, REST]),
+    ],
+)
+def test_the_first_kind_of_dependency_file_says_what_is_installed(
+    files: dict[str, str], last: list[str], tmp_path: Path
+) -> None:
+    """After what the app server needs, and so that its version counts and not the application's."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "hashes.txt").write_text("gunicorn==27.0.1\n")
+    for name, text in files.items():
+        (tmp_path / "code" / name).write_text(text)
+    commands = [" ".join(command) for command in install.install_commands(tmp_path / "code", UV, PYTHON)]
+    assert commands == [VENV, PINS, *last]
+
+
+def test_where_the_app_server_has_hashes_nothing_of_it_comes_without(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "hashes.txt").write_text("gunicorn==27.0.1 --hash=sha256:00\n")
+    (tmp_path / "code/uv.lock").touch()
+    commands = [" ".join(command) for command in install.install_commands(tmp_path / "code", UV, PYTHON)]
+    assert commands == [VENV, f"{PINS} --require-hashes --no-build", SYNC, f"{REST} --no-deps"]
+
+
+@pytest.mark.parametrize(
+    ("command", "variable"),
+    [
+        (PINS, "gunicorn_hashes: gunicorn could not be installed"),
+        (f"{OVERRIDDEN} --requirement ../default_requirements.txt", "app_default_requirements: "),
+        (f"{OVERRIDDEN} --requirement requirements.txt", "app_source: "),
+        (SYNC, "app_source: "),
+    ],
+)
+def test_a_failed_install_names_the_variable_that_says_what_is_installed(command: str, variable: str) -> None:
+    assert install.advice(command.split(), "gunicorn").startswith(variable)
+
+
+def test_what_can_change_the_virtualenv_is_known_by_its_path_and_content(tmp_path: Path) -> None:
+    """And nothing else is, so that most deploys begin with a copy of the virtualenv before."""
+    (tmp_path / "code/vendor").mkdir(parents=True)
+    seen = {first := install.dependencies(tmp_path / "code")}
+    for name in ("requirements.txt", "setup.py", "pyproject.toml", "vendor/own.whl", "vendor/more.txt"):
+        (tmp_path / "code" / name).write_text("")
+        seen.add(install.dependencies(tmp_path / "code"))
+    (tmp_path / "code/requirements.txt").write_text("flask")
+    seen.add(last := install.dependencies(tmp_path / "code"))
+    assert len(seen) == 7
+    (tmp_path / "code/main.py").write_text("")
+    (tmp_path / "secret.txt").write_text("flask")
+    (tmp_path / "code/secret.txt").symlink_to("../secret.txt")
+    assert install.dependencies(tmp_path / "code") == last != first
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "server"),
+    [("pyproject.toml", b"[project", "gunicorn"), ("uwsgi.ini", b"[uwsgi]\nmodule = \xff\n", "uwsgi")],
+)
+def test_a_file_of_the_source_that_cannot_be_read_is_named(
+    name: str, content: bytes, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "hashes.txt").write_text("")
+    (tmp_path / "code" / name).write_bytes(content)
+    found = install.look(tmp_path / "code", dataclasses.replace(PLAN, server=server))
+    assert found["wrong"].startswith(f"app_source: its {name} cannot be read: ")

@@ -6,7 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from engine.host import PLAN
+import pytest
+from ansible_collections.slipway.flask.plugins.module_utils.engine import plan
+from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
+
+from engine.host import PLAN, Host
 
 
 def test_whatever_a_release_is_made_of_counts_in_its_id(tmp_path: Path) -> None:
@@ -44,3 +48,17 @@ def test_whatever_a_release_is_made_of_counts_in_its_id(tmp_path: Path) -> None:
     (stage / "bin/new").unlink()
     (stage / "bin/granian.toml").write_text("left by another app server")
     assert id_with() == first
+
+
+def test_a_name_of_a_python_is_the_interpreter_behind_it_and_a_version_stays(host: Host) -> None:
+    """So that a new minor version of Debian's is a new release."""
+    host.program("python3.13")
+    (host.programs / "python-of-the-site").symlink_to("python3.13")
+    assert plan.interpreter("python-of-the-site") == str(host.programs / "python3.13")
+    assert plan.interpreter("3.99") == "3.99"
+
+
+def test_a_server_without_the_user_that_builds_needs_site_yml_first(accounts: dict[str, int]) -> None:
+    assert accounts.keys() == {PLAN.user, PLAN.builder}
+    with pytest.raises(ReleaseError, match=r"app_name: the server has no user other-build, .* Run site\.yml"):
+        _ = dataclasses.replace(PLAN, user="other").builder
