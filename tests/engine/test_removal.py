@@ -120,10 +120,12 @@ def test_a_process_that_cannot_be_ended_keeps_its_user(
     accounts: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(removal, "ATTEMPTS", 2)
-    # It ends with its input, when this process closes it.
-    with subprocess.Popen(["cat"], user=accounts["site"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL):
-        with pytest.raises(ReleaseError, match=r"app_name: processes of the user site cannot be ended: ps -u site"):
-            removal.end_processes("site")
+    with (
+        # It ends with its input, when this process closes it.
+        subprocess.Popen(["cat"], user=accounts["site"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL),
+        pytest.raises(ReleaseError, match=r"app_name: processes of the user site cannot be ended: ps -u site"),
+    ):
+        removal.end_processes("site")
     removal.end_processes("site")
 
 
