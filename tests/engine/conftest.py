@@ -6,6 +6,7 @@ import grp
 import json
 import os
 import pwd
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,29 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from engine.builds import Build
 from engine.host import Host, RunModule
 
-# No user has these numbers: below those that systemd gives to services (UIDS-GIDS.md).
-NUMBERS = {"site": 60401, "site-build": 60402}
+# Numbers that as a rule no user has, and other ones for a run of the tests beside this one.
+FIRST = 20000 + os.getpid() * 2 % 30000
+NUMBERS = {"site": FIRST, "site-build": FIRST + 1}
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+def folder() -> Iterator[Path]:
+    """Return a folder for one test that other users can reach, and that leaves room for a socket's name (107 bytes).
+
+    Below pytest's own neither is so: each run that begins makes them its user's alone again.
+    """
+    with tempfile.TemporaryDirectory(prefix="slipway-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def host(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """Return a host with an application that has no release yet."""
-    return Host(tmp_path, monkeypatch)
+    return Host(folder, monkeypatch)
 
 
 @pytest.fixture
@@ -41,11 +55,13 @@ def accounts(host: Host, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     words = f"root:site) word=root:{site} ;; site-build:) word={builder}:{builder} ;;"
     loop = f'for word; do shift; case $word in {words} esac; set -- "$@" "$word"; done'
     host.program("chown", f'{loop}; exec $(PATH=/usr/bin:/bin command -v chown) "$@"')
-    # pytest's own folders are its user's alone; the application's users have to get through.
-    for folder in host.folder.parents[:2]:
-        folder.chmod(folder.stat().st_mode | 0o011)
-    host.folder.chmod(0o755)
     return NUMBERS
+
+
+@pytest.fixture
+def source(host: Host, accounts: dict[str, int]) -> Build:
+    """Return an application that can be built."""
+    return Build(host, accounts)
 
 
 @pytest.fixture

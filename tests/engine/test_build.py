@@ -3,84 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import os
+import errno
+import shutil
 import stat
-import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 from ansible_collections.slipway.flask.plugins.module_utils.engine import build
-from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import FULL, ReleaseError
-from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import REQUIREMENTS, Plan
+from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import FULL
+from ansible_collections.slipway.flask.plugins.module_utils.engine.lock import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import REQUIREMENTS
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
+from ansible_collections.slipway.flask.plugins.modules import release_build
 
-from engine.host import PLAN, Host
+from engine.builds import UV, Build
+from engine.host import Host, RunModule
 from plugin import ROOT
-
-RUN = """#!/bin/sh
-release=$(cd "$(dirname "$0")/.." && pwd -P)
-PATH=$release/.venv/bin:$PATH
-exec "$@"
-"""
-INSTANCE = '#!/bin/sh\n[ "$1" != limit ] || [ ! -e "$0.fails" ] || { echo "Slice is bad." >&2; exit 1; }\n'
-# A virtualenv of this interpreter; what is installed is only noted.
-UV = f"""
-case "$*" in
-  venv*) mkdir -p ../.venv/bin; ln -s {sys.executable} ../.venv/bin/python ;;
-esac
-"""
-
-
-class Build:
-    """An application's source, as the roles leave it in `next`, and the plan to build it."""
-
-    def __init__(self, host: Host, accounts: dict[str, int]) -> None:
-        self.host, self.site, self.builder = host, accounts["site"], accounts["site-build"]
-        self.files = {"main.py": "app = 1\n", "static/site.css": "b {}\n", "static/notes.md": ""}
-        stage = host.home / "next"
-        for name in ("env", *REQUIREMENTS):
-            (stage / name).write_text("")
-        for name, script in {"run": RUN, "instance": INSTANCE, "uwsgi.ini": "of another app server"}.items():
-            (stage / "bin" / name).write_text(script)
-            (stage / "bin" / name).chmod(0o755)
-        (host.home / "build").mkdir()
-        (host.home / "shared").mkdir()
-        host.home.chmod(0o755)
-        for folder, owner in (("build", self.builder), ("shared", self.site)):
-            os.chown(host.home / folder, owner, owner)
-        host.program("uv", UV)
-        self.plan = dataclasses.replace(PLAN, home=str(host.home), uv="uv")
-
-    def make(self, **changed: object) -> tuple[Release, list[str]]:
-        """Pack the source and build a release of it; return what is not published too."""
-        plan: Plan = dataclasses.replace(self.plan, **changed)  # type: ignore[arg-type] # fields by name
-        with tarfile.open(plan.stage / "source.tar.gz", "w:gz") as archive:
-            for name, text in self.files.items():
-                member = tarfile.TarInfo(name)
-                member.size, member.mode = len(text), 0o644
-                archive.addfile(member, io.BytesIO(text.encode()))
-        release = Release(plan.home, plan.id)
-        return release, build.make(release, plan)
-
-    def failing(self, **changed: object) -> str:
-        """Build a release that cannot be built; return what is said, of which only the first line is kept."""
-        with pytest.raises(ReleaseError) as error:
-            self.make(**changed)
-        plan: Plan = dataclasses.replace(self.plan, **changed)  # type: ignore[arg-type] # fields by name
-        release = Release(plan.home, plan.id)
-        assert [path.name for path in release.path.iterdir()] == ["release.json"]
-        assert release.record["state"] == "failed"
-        assert release.record["source"] == "v1"
-        assert release.record["reason"] == str(error.value).splitlines()[0]
-        return str(error.value)
-
-
-@pytest.fixture
-def source(host: Host, accounts: dict[str, int]) -> Build:
-    """Return an application that can be built."""
-    return Build(host, accounts)
 
 
 def test_a_release_is_the_source_the_programs_and_what_visitors_may_have(source: Build) -> None:
@@ -135,8 +73,9 @@ def test_a_link_of_the_source_leads_no_shared_folder_elsewhere(tmp_path: Path) -
 
 def test_a_shared_folder_that_cannot_be_made_is_named(source: Build, host: Host) -> None:
     (host.home / "shared/uploads").touch()
-    said = source.failing(shared_dirs=["uploads"])
-    assert said.startswith(f"app_shared_dirs: {host.home}/shared/uploads cannot be made: ")
+    assert source.failing(shared_dirs=["uploads"]).startswith("app_shared_dirs: 'uploads' cannot be shared: ")
+    source.files["data"] = "a file"
+    assert source.failing(shared_dirs=["data/cache"]).startswith("app_shared_dirs: 'data/cache' cannot be shared: ")
 
 
 def test_static_files_out_of_the_source_are_not_published(source: Build, tmp_path: Path) -> None:
@@ -198,6 +137,21 @@ def test_a_full_disk_is_said_as_such(source: Build, host: Host, program: str) ->
     assert source.failing().startswith(f"The disk of {host.home} is full; the active release was left as it is.")
 
 
+def test_a_disk_that_is_full_for_the_kit_itself_is_said_as_such(
+    source: Build, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy(*_: object) -> None:
+        raise OSError(errno.ENOSPC, FULL)
+
+    monkeypatch.setattr(shutil, "copy2", copy)
+    assert source.failing().startswith(f"The disk of {host.home} is full;")
+
+
+def test_an_error_that_nobody_thought_of_leaves_no_half_of_a_release(source: Build, host: Host) -> None:
+    (host.home / "next/hashes.txt").unlink()
+    assert source.failing().startswith("FileNotFoundError: ")
+
+
 def test_what_cannot_be_installed_is_said_with_uv_s_last_words(source: Build, host: Host) -> None:
     host.program("uv", f"{UV}\ncase $* in *default*) echo 'No solution found' >&2; exit 1 ;; esac")
     said = source.failing()
@@ -228,3 +182,20 @@ def test_a_virtualenv_that_cannot_be_copied_fails_the_build(source: Build, host:
     assert source.failing().startswith("The disk of ")
     host.program("cp", "echo 'cp: cannot read' >&2; exit 1")
     assert source.failing() == "cp: cannot read"
+
+
+def test_what_was_built_is_not_built_again_unless_one_insists(source: Build, host: Host, run_module: RunModule) -> None:
+    Deploy(host.home, "a").ask({"who": "ada"})
+    arguments = {**dataclasses.asdict(source.plan), "lock": "a"}
+    assert run_module(release_build.main, check=True, **{**arguments, "home": "/nonexistent"})["pending"] is True
+    source.pack()
+    dry = run_module(release_build.main, check=True, **arguments)
+    built = run_module(release_build.main, **arguments)
+    again = run_module(release_build.main, **arguments)
+    forced = run_module(release_build.main, **arguments, force=True)
+    assert [(one["changed"], one["pending"]) for one in (dry, built, again, forced)] == [
+        (True, True), (True, True), (False, False), (True, True),
+    ]  # fmt: skip
+    assert dry["id"] == built["id"] == again["id"] != forced["id"]
+    assert built["not_published"] == ["notes.md: of no kind that is published (app_static_kinds)"]
+    assert Deploy(host.home, "a").holder["step"] == "build"

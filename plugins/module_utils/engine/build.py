@@ -69,9 +69,10 @@ def lay_out(release: Release, plan: Plan) -> None:
         try:
             # As the application: it owns shared/, and could have put a link there.
             sandbox.act_as(user, partial(kept.mkdir, parents=True, exist_ok=True))
+            wrong = sandbox.act_as(build_user, partial(share, release.path / "code", name, kept))
         except (OSError, RuntimeError) as error:
-            raise release.fail(f"app_shared_dirs: {kept} cannot be made: {error}") from None
-        if wrong := sandbox.act_as(build_user, partial(share, release.path / "code", name, kept)):
+            raise release.fail(f"app_shared_dirs: {name!r} cannot be shared: {error}") from None
+        if wrong:
             raise release.fail(wrong)
 
 
