@@ -11,15 +11,13 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine import instal
 from engine.host import PLAN
 
 
-def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(tmp_path: Path) -> None:
+def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(folder: Path) -> None:
     """What root alone may read is refused to it, and a file that never ends is not begun."""
-    code = tmp_path / "code"
+    code = folder / "code"
     code.mkdir()
     code.chmod(0o755)
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(0o755)
     (code / "kernel.txt").symlink_to("/proc/kmsg")
-    (tmp_path / "hashes.txt").write_text("")
+    (folder / "hashes.txt").write_text("")
     plan = dataclasses.replace(PLAN, server="uwsgi")
     found = sandbox.act_as("nobody", lambda: install.look(code, plan))
     assert found["module"] == PLAN.module

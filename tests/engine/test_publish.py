@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,10 @@ def test_links_lead_to_assets_below_the_folder_or_are_refused(tmp_path: Path) ->
     ]  # fmt: skip
     left = [path.name for path in source.iterdir() if path.is_symlink()]
     assert sorted(left) == ["good.css", "same.css", "styles", "uploads"]  # the application would follow the others
+
+
+def test_a_twin_that_saves_nothing_is_not_kept(tmp_path: Path) -> None:
+    """A font is compressed in itself; the edge would unpack it for nothing."""
+    (tmp_path / "font.ttf").write_bytes(random.Random(1).randbytes(4096))
+    publish.publish(tmp_path, tmp_path / "public", publish.Rule(["ttf"], []), tmp_path)
+    assert [path.name for path in (tmp_path / "public").iterdir()] == ["font.ttf"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from ansible_collections.slipway.flask.plugins.module_utils.engine import files, record, traffic
 
 from engine.host import GROUP, NEW, OLD, OTHER, PATIENCE_SECONDS, USER, Host, asked
@@ -47,19 +49,22 @@ def test_a_name_that_a_neighbour_made_up_counts_for_no_connection(tmp_path: Path
         assert traffic.connections(path) == 0
 
 
-def test_an_instance_is_stopped_when_nobody_talks_to_it_any_more(host: Host) -> None:
+def test_an_instance_is_stopped_when_nobody_talks_to_it_any_more(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     site, old = host.traffic(), host.release(OLD, running=True)
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as visitor:
         server.bind(str(site.socket(OLD)))
         server.listen()
         visitor.connect(str(site.socket(OLD)))
-        retiring = threading.Thread(target=site.retire, args=[[old], PATIENCE_SECONDS])
-        retiring.start()
-        assert asked(old) == []
-        assert [one.id for one in site.others(NEW)] == [OLD]
-        visitor.close()
-        server.accept()[0].close()
-        retiring.join(PATIENCE_SECONDS)
+
+        def leave(_: float) -> None:
+            """Leave while the instance is waited for."""
+            assert asked(old) == []
+            assert [one.id for one in site.others(NEW)] == [OLD]
+            visitor.close()
+            server.accept()[0].close()
+
+        monkeypatch.setattr(traffic, "time", SimpleNamespace(monotonic=time.monotonic, sleep=leave))
+        site.retire([old], PATIENCE_SECONDS)
     assert asked(old) == ["stop"]
     assert old.record["running"] is False
     assert not site.socket(OLD).exists()
