@@ -15,8 +15,9 @@ import pytest
 from ansible_collections.slipway.flask.plugins.module_utils.engine import files, gate
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
 from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check
+from ansible_collections.slipway.flask.plugins.modules import release_start
 
-from engine.host import NEW, OLD, PATIENCE_SECONDS, Host, asked
+from engine.host import NEW, OLD, PATIENCE_SECONDS, Host, RunModule, asked
 
 CHECK = Check("/health", "site.test", PATIENCE_SECONDS)
 AT_ONCE = CHECK._replace(timeout=0)
@@ -185,3 +186,14 @@ def test_a_path_that_no_request_can_have_is_the_user_s_mistake(host: Host, path:
     with serving(site.socket(NEW), 200), pytest.raises(ReleaseError, match="app_health_path: "):
         gate.start(site, release, AT_ONCE._replace(path=path), undo=False)
     assert release.record["running"] is False
+
+
+def test_an_active_release_that_answers_is_settled_where_no_other_runs(host: Host, run_module: RunModule) -> None:
+    site, release, other = host.traffic(), host.release(NEW), host.release(OLD, running=True)
+    site.give(release)
+    with serving(site.socket(NEW), 200):
+        beside = run_module(release_start.main, **host.instances(), id=NEW)
+        other.note(running=False)
+        alone = run_module(release_start.main, **host.instances(), id=NEW)
+    assert [(result["changed"], result["settled"]) for result in (beside, alone)] == [(False, False), (False, True)]
+    assert asked(release) == []
