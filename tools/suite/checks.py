@@ -12,6 +12,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv/bin"
 APP_PYTHON = ROOT / ".venv-app/bin/python"
+# So much of the engine is reached at least (pyproject.toml, tool.coverage).
+COVERAGE = ["--cov", "--cov-fail-under=90", "--cov-report=term-missing:skip-covered"]
 # What takes longest is begun first, so that no lane is left alone with it at the end.
 LONGEST_FIRST = (
     "lifecycle",
@@ -75,7 +77,9 @@ def linters() -> list[Check]:
 def fast_tests() -> list[Check]:
     """Return the checks that need no server."""
     return [
-        Check("tests", tool("pytest", "tests")),
+        Check("tests", tool("pytest", "tests", "--ignore=tests/engine")),
+        # By itself, as coverage slows every test that it watches.
+        Check("engine", tool("pytest", "tests/engine", *COVERAGE)),
         Check("example-app", [str(APP_PYTHON), "-m", "pytest"], folder=ROOT / "app"),
     ]
 
