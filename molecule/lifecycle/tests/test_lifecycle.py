@@ -475,16 +475,16 @@ def test_the_lock_of_a_machine_that_is_gone_is_broken_by_name_only(host: Host, s
 
 SERVER_STEPS = ("build", "prestart", "gate", "activate")
 WRITING_STEPS = (
-    "slipway.flask.app : The application's settings and programs are on the server",
-    "slipway.flask.gunicorn : The release brings gunicorn and serves the application with it",
-    "slipway.flask.systemd : The release brings the program that runs it as services of systemd",
+    "slipway.flask.app : Write the application's settings and programs",
+    "slipway.flask.gunicorn : Add gunicorn to the release",
+    "slipway.flask.systemd : Add the services of systemd to the release",
 )
 STEPS = [
-    "slipway.flask.app : Nobody else deploys",
-    "slipway.flask.app : The application's source is on the server",
+    "slipway.flask.app : Take the deploy lock",
+    "slipway.flask.app : Upload the application's source",
     *(WRITING_STEPS if ALL else WRITING_STEPS[:1]),
     *SERVER_STEPS,
-    "slipway.flask.app : Nothing but the active release runs, and others may deploy",
+    "slipway.flask.app : Stop old instances and release the lock",
 ]
 
 

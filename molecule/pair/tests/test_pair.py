@@ -91,7 +91,8 @@ def test_hosts_are_switched_one_after_the_other_and_none_after_one_that_failed(
     assert code == 0, output
     assert {site.ask("/").body for site in BOTH} == {b"In turn."}
     switched = re.findall(
-        r"TASK \[slipway.flask.app : The release has the traffic\] \*+\n(?:skipping.*\n)*changed: \[(\S+)\]", plain
+        r"TASK \[slipway.flask.app : Switch the traffic to the release\] \*+\n(?:skipping.*\n)*changed: \[(\S+)\]",
+        plain,
     )
     assert switched == ["pair-bookworm"]  # the other has it already
 
@@ -103,7 +104,7 @@ def test_prestart_commands_run_on_one_host_alone_and_several_hosts_can_be_switch
     source.write("Prestarted.", check)
     code, output, plain = source.deploy(app_prestart=["touch /srv/pair/shared/prestarted"], app_deploy_serial=2)
     assert code == 0, output
-    assert plain.count("TASK [slipway.flask.app : The release has the traffic]") == 1
+    assert plain.count("TASK [slipway.flask.app : Switch the traffic to the release]") == 1
     assert {site.ask("/").body for site in BOTH} == {b"Prestarted."}
     assert [site.host.file("/srv/pair/shared/prestarted").exists for site in BOTH] == [True, False]
 
