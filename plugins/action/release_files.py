@@ -1,4 +1,4 @@
-"""Renders what a role adds to the next release, and has it written in one go (plugins/modules/release_files.py)."""
+"""Render what a role adds to the next release, and have it written in one go (plugins/modules/release_files.py)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
         return result
 
     def render(self, name: str, folders: list[Path], variables: dict[str, Any]) -> str:
-        """Return what becomes of a template; the first folder that has it wins, for what it includes and extends too."""
+        """Return a rendered template; the first folder that has it wins, also for what it includes and extends."""
         source = next((folder / name for folder in folders if (folder / name).is_file()), None)
         if source is None:
             raise AnsibleActionFail(f"There is no template {name} in {', '.join(map(str, folders))}.")

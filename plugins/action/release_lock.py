@@ -18,14 +18,14 @@ from ansible.plugins.action import ActionBase
 
 
 def started(pid: int) -> str:
-    """Return when a process of this machine started, as ps(1) has it; empty where there is none of that number."""
+    """Return when a process of this machine started, as ps(1) prints it; empty where no process has that number."""
     command = ["ps", "-o", "lstart=", "-p", str(pid)]
     done = subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
 def machine() -> str:
-    """Return what tells this machine from others on which process numbers mean something else."""
+    """Return what distinguishes this machine from others, where process numbers mean something else."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
         parts.append(Path("/etc/machine-id").read_text().strip())
@@ -35,7 +35,7 @@ def machine() -> str:
 
 
 def without_password(source: str) -> str:
-    """Return a source as others may read it: https://user:token@host/… without what stands before the host."""
+    """Return a source as others may read it: https://user:token@host/… without what is before the host."""
     return re.sub("^([a-z]+://)[^/]*@", r"\1", source)
 
 
@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Take the lock, a second time where the first found the lock of a deploy that has ended."""
         arguments = self._task.args
-        # A task runs in a process of its own; the run is its parent.
+        # A task runs in its own process; the run is its parent.
         pid = os.getppid()
         process = {"machine": machine(), "pid": pid, "started": started(pid)}
         holder = {
@@ -66,9 +66,9 @@ class ActionModule(ActionBase):
             if held.get("machine") != holder["machine"] or started(held["pid"]) == held["started"]:
                 since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(held["since"]))
                 raise AnsibleActionFail(
-                    f"app_lock_break: {held['who']} has been at it from {held['host']} since {since} ({held['verb']}, "
-                    f"step: {held.get('step', 'begin')}). Wait until it has ended. If its machine is gone for good, run "
-                    "this again with -e app_lock_break=true."
+                    f"app_lock_break: {held['who']} has held the deploy lock from {held['host']} since {since} "
+                    f"({held['verb']}, step: {held.get('step', 'begin')}). Wait until it has ended. If that machine is gone for "
+                    "good, run this again with -e app_lock_break=true."
                 )
             result = self._ask({**ask, "instead_of": held["run"]}, task_vars)
         return result

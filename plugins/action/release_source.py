@@ -1,4 +1,4 @@
-"""Packs the application's source on the control machine and brings it to the server.
+"""Pack the application's source on the control machine and bring it to the server.
 
 The archive is deterministic: the same files give the same bytes, so that they alone decide whether anything changed
 and the release id, which is derived from it, stays the same.
@@ -27,8 +27,8 @@ from ansible.plugins.action import ActionBase
 GIT_URL = re.compile(r"^((https?|ssh|git|file)://|[\w.-]+@[\w.-]+:)")
 # What may be fetched by its name: no option, no refspec, no pattern (git-check-ref-format(1)).
 REF = re.compile(r"(?![-+])[^\s:*?\[\\^~]+")
-# What a repository's own configuration could have git run (githooks(5), git-config(1)). What is fetched is checked; what
-# old programs wrote into many a history is let be.
+# What a repository's own configuration could have git run (githooks(5), git-config(1)). What is fetched is checked, except for
+# what old programs wrote into many histories.
 SAFE = (
     "core.fsmonitor=false",
     f"core.hooksPath={os.devnull}",
@@ -41,7 +41,7 @@ SAFE = (
 # An archive of at most this many bytes travels with the module that writes it, in one round trip; `copy` takes four.
 MOST_INLINE_BYTES = 1 << 20
 TRANSPORTS = "file:git:http:https:ssh"
-# What may stand before the host: https://user:token@host/…
+# What may be before the host: https://user:token@host/…
 PASSWORD = re.compile(r"(://)[^/\s'\"]*@")
 
 
@@ -50,7 +50,7 @@ Entries = Generator[tuple[tarfile.TarInfo, bytes], None, str]
 
 
 class SourceError(Exception):
-    """The source cannot be had: the message names the variable, the cause and the fix."""
+    """The source cannot be fetched: the message names the variable, the cause and the fix."""
 
 
 class RefusedError(SourceError):
@@ -61,7 +61,7 @@ def git(*arguments: str, cwd: Path | None = None, transports: str = "", settings
     """Run git without ever asking for a password; return its output, raise SourceError with its last words.
 
     transports: those it may use; none by default, as a repository can have git fetch what it lacks. settings: more
-    configuration, each `name=value`. A folder that belongs to somebody else git itself refuses (safe.directory).
+    configuration, each `name=value`. git itself refuses a folder that belongs to another user (safe.directory).
     """
     result = subprocess.run(
         ["git", *(word for setting in (*SAFE, *settings) for word in ("-c", setting)), *arguments],
@@ -91,13 +91,11 @@ def own_filters(folder: Path) -> list[str]:
     scope = ["config", "--null", "--name-only", "--show-scope", "--get-regexp", r"^filter\."]
     try:
         words = git(*scope, cwd=folder).decode().split("\0")
-    except SourceError:  # it has none, and nobody else
+    except SourceError:  # no filter is configured
         return []
     names = {name for where, name in itertools.pairwise(words[:-1]) if where in ("local", "worktree")}
     if odd := [name for name in names if "=" in name]:
-        raise SourceError(
-            f"app_source: its .git/config has a filter that cannot be switched off: {odd[0]}. Take it out."
-        )
+        raise SourceError(f"app_source: its .git/config has a filter that cannot be switched off: {odd[0]}. Remove it.")
     return [f"{name}={'false' if name.endswith('.required') else ''}" for name in sorted(names)]
 
 
@@ -108,7 +106,7 @@ def is_repository(folder: Path) -> bool:
     except SourceError as error:
         if "dubious ownership" in str(error):
             raise SourceError(
-                f"app_source: git does not read {folder}, which belongs to somebody else. Own it, or trust it: "
+                f"app_source: git does not read {folder}, which belongs to another user. Change its owner, or trust it: "
                 f"git config --global --add safe.directory {folder}"
             ) from None
         return False
@@ -116,7 +114,7 @@ def is_repository(folder: Path) -> bool:
 
 
 def is_changed(folder: Path) -> bool:
-    """Whether a folder has changes that are in no commit. Submodules are not looked into: they have filters of their own."""
+    """Whether a folder has changes that are in no commit. Submodules are not looked into: they have their own filters."""
     question = ["diff", "--quiet", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "HEAD", "--"]
     try:
         git(*question, cwd=folder, settings=own_filters(folder))
@@ -154,7 +152,7 @@ def folder_entries(folder: Path) -> Entries:
 
 
 def doubled(commit: str, clone: Path) -> str:
-    """Return a path of which a commit has two files, links or folders; empty where there is none."""
+    """Return a path that occurs twice in a commit; empty where no path does."""
     seen: set[bytes] = set()
     for path in git("ls-tree", "-r", "-t", "-z", "--name-only", commit, cwd=clone).split(b"\0"):
         if path in seen:
@@ -164,7 +162,7 @@ def doubled(commit: str, clone: Path) -> str:
 
 
 def git_entries(url: str, ref: str, subfolder: str) -> Entries:
-    """Yield the files of one commit of a repository, fetched as shallow as the server allows."""
+    """Yield the files of one commit of a repository, with as little history as the server allows."""
     fetch = ["fetch", "--quiet"]
     with tempfile.TemporaryDirectory() as temporary:
         clone = Path(temporary)
@@ -183,7 +181,7 @@ def git_entries(url: str, ref: str, subfolder: str) -> Entries:
             except SourceError:
                 raise error from None
         if twice := doubled(commit.decode().strip(), clone):
-            raise RefusedError(f"app_source: {twice!r} is there twice in this commit. Take it out of the source.")
+            raise RefusedError(f"app_source: {twice!r} is there twice in this commit. Remove it from the source.")
         tree = f"{commit.decode().strip()}:{subfolder.strip('/')}"
         try:
             packed = git("archive", "--format=tar", tree, cwd=clone)
@@ -192,7 +190,7 @@ def git_entries(url: str, ref: str, subfolder: str) -> Entries:
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         for member in sorted(archive.getmembers(), key=lambda member: member.name):
             if member.name == ".gitmodules":
-                raise SourceError("it has submodules, which only a folder can bring: check it out and name the folder")
+                raise SourceError("it has submodules, which work from a folder only: check it out and name the folder")
             if member.issym():
                 yield entry(member.name, 0, link=member.linkname), b""
             elif member.isfile():
@@ -213,13 +211,13 @@ def checked(files: Entries) -> Entries:
         path = PurePosixPath(info.name)
         wrong = ""
         if path.is_absolute() or ".." in path.parts or ".git" in (part.lower() for part in path.parts):
-            wrong = "does not lie below the application's folder, or is git's own"
+            wrong = "is not below the application's folder, or is a file of git"
         elif info.name in kinds:
             wrong = "is there twice"
         elif link := next((str(above) for above in path.parents if str(above) in kinds), ""):
-            wrong = f"lies below {link!r}, which is {'a link' if kinds[link] else 'a file'}"
+            wrong = f"is below {link!r}, which is {'a link' if kinds[link] else 'a file'}"
         if wrong:
-            raise RefusedError(f"app_source: {info.name!r} {wrong}. Take it out of the source.")
+            raise RefusedError(f"app_source: {info.name!r} {wrong}. Remove it from the source.")
         kinds[info.name] = info.issym()
         yield info, content
 
@@ -284,9 +282,9 @@ def pack(source: str, ref: str = "", subfolder: str = "") -> Packed:
 
 
 class ActionModule(ActionBase):
-    """See library/release_source.py."""
+    """See plugins/modules/release_source.py."""
 
-    TRANSFERS_FILES = False  # where it does, `copy` sees to it
+    TRANSFERS_FILES = False  # a large archive is transferred by `copy`
     _VALID_ARGS = frozenset(("source", "ref", "path", "dest", "group", "mode"))
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Show text to whoever runs the playbook, as it is: nothing indented or cut."""
+"""Show text to the user of the playbook as it is: nothing indented or cut."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ansible.utils.display import Display
 
 
 def visible(text: str) -> str:
-    """Return a text with its control characters spelled out: logs hold what visitors sent, and a terminal obeys it."""
+    """Return a text with its control characters escaped: logs hold what visitors sent, and a terminal would obey it."""
     return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text)
 
 
 class ActionModule(ActionBase):
-    """See library/show.py."""
+    """See plugins/modules/show.py."""
 
     _requires_connection = False
     _VALID_ARGS = frozenset(("text",))

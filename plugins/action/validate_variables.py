@@ -12,14 +12,14 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-# In which a user lists names that are none of the kit's.
+# The variable in which a user lists names that are not Slipway's.
 OWN = "slipway_own_variables"
 # Another first letter makes another word of a short one (edge, wedge); a long one that differs in two is still the same.
 SHORT, LONG = 6, 10
 
 
 def options_of(roles: Path, role: str) -> dict[str, dict[str, Any]]:
-    """Return a role's variables as its spec has them, without the defaults: those are the role's own business."""
+    """Return a role's variables as its spec has them, without the defaults, which concern only the role."""
     spec = yaml.safe_load((roles / role / "meta/argument_specs.yml").read_text())
     specs = spec["argument_specs"]
     options = specs.get("main", next(iter(specs.values())))["options"]
@@ -41,7 +41,7 @@ def missing(given: dict[str, Any], options: dict[str, dict[str, Any]]) -> list[s
 def not_lists(given: dict[str, Any], options: dict[str, dict[str, Any]]) -> list[str]:
     """Return a sentence for each string where a list is wanted: Ansible would split it at its commas, roles would not."""
     return [
-        f"{name}: {value!r} is no list; write it as [{value}]."
+        f"{name}: {value!r} is not a list; write it as [{value}]."
         for name, value in given.items()
         if options[name].get("type") == "list" and not isinstance(value, list)
     ]
@@ -69,7 +69,7 @@ def edits(one: str, other: str, most: int) -> int:
 
 
 def meant(name: str, known: set[str]) -> str:
-    """Return the variable of the kit's that a name is a misspelling of; empty where it is somebody else's."""
+    """Return the variable of Slipway that a name misspells; empty where it is not near to any."""
     steps = {}
     for one in known:
         length = min(len(name), len(one))
@@ -90,7 +90,7 @@ def shared_by(roles: Path) -> dict[str, str]:
 
 
 def moved(name: str, known: set[str], shared: dict[str, str]) -> str:
-    """Return the name that a variable has now, as all roles of its kind have it; empty where it was none."""
+    """Return the new name of a variable that all roles of its kind now share; empty where it was not renamed."""
     for role, kind in shared.items():
         if name.startswith(f"{role}_") and (now := kind + name.removeprefix(role)) in known:
             return now
@@ -100,27 +100,27 @@ def moved(name: str, known: set[str], shared: dict[str, str]) -> str:
 def judge(
     names: Collection[str], known: set[str], shared: dict[str, str], prefixes: tuple[str, ...], own: Collection[str]
 ) -> tuple[list[str], list[str]]:
-    """Return a sentence for each name that is near a variable of the kit's, and one for each that only looks like one.
+    """Return a sentence for each name that is near a variable of Slipway, and one for each that only looks like one.
 
-    shared: see shared_by(). own: names, or patterns of them (fnmatch(3)), that the user says are none of the kit's.
+    shared: see shared_by(). own: names, or patterns of them (fnmatch(3)), that the user says are not Slipway's.
     """
     wrong, strange = [], []
     for name in sorted(names):
         if name in known or any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
             continue
         if now := moved(name, known, shared):
-            wrong.append(f"{name}: its name is {now}.")
+            wrong.append(f"{name}: its new name is {now}.")
         elif close := meant(name, known):
             wrong.append(
-                f"{name}: there is no such variable; did you mean {close}? If it is one of your own, name it in {OWN}."
+                f"{name}: there is no such variable; did you mean {close}? If it is your own, list it in {OWN}."
             )
         elif name.startswith(prefixes):
-            strange.append(f"{name} is no variable of Slipway's. If it is one of your own, name it in {OWN}.")
+            strange.append(f"{name} is not a variable of Slipway. If it is your own, list it in {OWN}.")
     return wrong, strange
 
 
 class ActionModule(ActionBase):
-    """See library/validate_variables.py."""
+    """See plugins/modules/validate_variables.py."""
 
     _requires_connection = False
     _VALID_ARGS = frozenset(("roles", "path", "wired", "others"))
@@ -134,13 +134,13 @@ class ActionModule(ActionBase):
         known = {OWN, *self._task.args["others"]}.union(*(options_of(roles, role) for role in every_role))
         mine = self._templar.template(variables.get(OWN, []))
         if not isinstance(mine, list) or not all(isinstance(name, str) for name in mine):
-            raise AnsibleActionFail(f"{OWN}: {mine!r} is no list of names. Write it as [a_name, another_*].")
-        # What begins so is Ansible's own, or this kit's.
+            raise AnsibleActionFail(f"{OWN}: {mine!r} is not a list of names. Write it as [a_name, another_*].")
+        # Names that begin so belong to Ansible or are private to Slipway.
         names = [name for name in variables if not name.startswith(("ansible_", "_"))]
         problems, strange = judge(names, known, shared_by(roles), tuple(f"{role}_" for role in every_role), mine)
         own = variables["hostvars"].raw_get(variables["inventory_hostname"])
         problems += [
-            f"{name}: playbooks/wiring.yml gives it its value, from the application's own variables (app_*)."
+            f"{name}: playbooks/wiring.yml sets it, from the application's variables (app_*). Remove it from the inventory."
             for name in self._task.args.get("wired", [])
             if name in own
         ]
@@ -152,7 +152,7 @@ class ActionModule(ActionBase):
             problems += ArgumentSpecValidator(optional).validate(given).error_messages
         if problems:
             raise AnsibleActionFail(
-                "\n".join(problems) + "\nMend it in the inventory's group_vars; what each variable takes stands in "
-                "roles/<role>/README.md."
+                "\n".join(problems) + "\nFix this in the inventory's group_vars; roles/<role>/README.md says what each "
+                "variable takes."
             )
         return {"changed": False, "warnings": strange}

@@ -19,7 +19,7 @@ options:
 
     INSTANCES = r"""
 options:
-  run: {description: Folder of the sockets; it is made again at each boot., type: path, required: true}
+  run: {description: Folder of the sockets; it is created again at each boot., type: path, required: true}
   name: {description: The application's name., type: str, required: true}
   user: {description: The application's user., type: str, required: true}
   socket_group: {description: Group of the edge; it may connect., type: str, required: true}

@@ -1,4 +1,4 @@
-"""Calendar events of systemd as lines of cron, as far as cron can say them."""
+"""Calendar events of systemd as lines of cron, as far as cron supports them."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def cron(event: str) -> str:
     try:
         found = EVENT.fullmatch(WORDS.get(event.strip(), event.strip()))
         if not found:
-            raise ValueError("only weekdays, dates without a year, hours and minutes can be said")
+            raise ValueError("only weekdays, dates without a year, hours and minutes are possible")
         if int(found["second"] or 0):
-            raise ValueError("cron knows no seconds")
+            raise ValueError("cron has no seconds")
         month, day = (found["date"] or "*-*-*").removeprefix("*-").split("-")
         weekday = weekdays(found["weekday"]) if found["weekday"] else "*"
         if weekday != "*" and day != "*":
-            raise ValueError("cron takes a day of the month and a day of the week for either of them")
+            raise ValueError("cron runs on either of a day of the month and a day of the week")
         fields = field(found["minute"], 0), field(found["hour"], 0), field(day, 1), field(month, 1)
     except ValueError as error:
         raise AnsibleFilterError(f"on_calendar {event!r}: {error}") from None

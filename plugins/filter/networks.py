@@ -20,7 +20,7 @@ def networks(values: Iterable[object]) -> list[dict[str, str]]:
         except ValueError:
             pass
         else:
-            # An address of one interface (fe80::1%eth0) is none that a rule can name.
+            # An address of one interface (fe80::1%eth0) cannot be used in a rule.
             if "%" not in value:
                 family, network = ("ip" if parsed.version == 4 else "ip6"), str(parsed)
         found.append({"given": value, "family": family, "network": network})

@@ -30,7 +30,7 @@ def _network(address: str) -> str:
 
 
 def bad_networks(addresses: Iterable[str]) -> list[str]:
-    """Return those addresses that are no network in CIDR notation, each with what is wrong."""
+    """Return the addresses that are not a network in CIDR notation, each with what is wrong."""
     bad = []
     for address in addresses:
         try:

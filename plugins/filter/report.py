@@ -89,7 +89,7 @@ def programs(facts: Facts) -> list[str]:
         return []
     rows = []
     for one in facts["programs"]:
-        # Between its runs a job does not run, and that is well.
+        # Between its runs a job is stopped, which is normal.
         state = "idle" if one["kind"] == "job" and one["state"] == "stopped" else one["state"]
         release = "" if one["release"] == facts["active"] else one["release"]
         ago = age(one["seconds"]) if state in ("running", "failing", "waiting") else "-"
@@ -115,13 +115,13 @@ def deploys(facts: Facts) -> list[str]:
 
 
 def host_facts(facts: Facts) -> list[tuple[str, str]]:
-    """Return what is said in a line each: name and text."""
+    """Return the facts that take one line each: name and text."""
     rows = []
     if lock := facts["lock"]:
         doing = f"{lock['verb'] or 'deploy'}, step: {lock['step'] or 'begin'}"
         rows.append(("lock", f"{lock['who']} from {lock['host']}, since {moment(lock['since'])} ({doing})"))
     else:
-        rows.append(("lock", "nobody deploys"))
+        rows.append(("lock", "not held"))
     if facts["maintenance"]:
         rows.append(("maintenance", f"on, since {moment(facts['maintenance'])}"))
     for one in facts["certificates"]:
@@ -150,12 +150,12 @@ def database(facts: Facts) -> str:
     if facts["problem"]:
         return f"{facts['name']}: {facts['problem']}"
     if facts["bytes"] is None:
-        return f"there is none named {facts['name']}"
+        return f"there is no database {facts['name']}"
     return f"{facts['name']}: {size(facts['bytes'])}, {facts['connections']} connections"
 
 
 def of_host(name: str, host: str, look: Facts) -> list[str]:
-    """Return all that is said of one host."""
+    """Return the report of one host."""
     facts, head = look["application"], f"{name} on {host}"
     if look["problem"]:
         return [f"{head}: {look['problem']}"]
@@ -163,7 +163,7 @@ def of_host(name: str, host: str, look: Facts) -> list[str]:
     if look["database"] and (not facts or facts["releases"] or look["database"]["bytes"] is not None):
         rows.append(("database", database(look["database"])))
     if facts and not facts["releases"] and not facts["lock"]:
-        nothing = f"{head}: nothing is deployed yet. ansible-playbook site.yml brings it."
+        nothing = f"{head}: nothing is deployed yet. Run ansible-playbook site.yml to deploy it."
         return [nothing, *(f"  {left}: {right}" for left, right in rows if left == "database")]
     parts = [releases(facts), programs(facts), deploys(facts)] if facts else []
     width = max((len(left) for left, _ in rows), default=0)
@@ -180,7 +180,7 @@ def status_table(status: Facts) -> str:
 
 
 def log_text(logs: Iterable[Facts]) -> str:
-    """Return logs one after another, each below its title; those without a line are named, too."""
+    """Return logs one after another, each below its title; empty logs are named, too."""
     parts = []
     for log in logs:
         lines = [line.rstrip() for line in log["lines"]] or ["(nothing)"]

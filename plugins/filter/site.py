@@ -1,4 +1,4 @@
-"""What the playbooks know of a whole site: who is where, and what the roles returned on each host.
+"""What the playbooks know about a whole site: which host does what, and what the roles returned on each.
 
 A role returns what its contract says under a public name (docs/contracts/): `edge_logs`, `process_manager_logs`,
 `database_logs`, `application_status`, `database_status`, `application_removed`, `database_dumps`. Each is the result of a
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Facts = Mapping[str, Any]
-UNREACHABLE = "it cannot be reached, or not be looked at."
+UNREACHABLE = "it cannot be reached or read."
 
 
 def addresses(hosts: Iterable[str], hostvars: Mapping[str, Facts]) -> dict[str, str]:
@@ -83,9 +83,9 @@ def site_removal(
     database: bool,
     dry_run: bool,
 ) -> list[str]:
-    """Return what became of an application that was to be removed, a sentence for each thing.
+    """Return what a removal did, a sentence for each thing.
 
-    db_host: empty where there is no database. database: whether it was to go too.
+    db_host: empty where there is no database. database: whether it was to be removed too.
     """
     said = []
     for host in hosts:
@@ -93,7 +93,9 @@ def site_removal(
         removed = facts.get("application_removed", {})
         if host in app_hosts:
             done = f"{name} {'would be' if dry_run else 'was'} removed."
-            said.append(f"{host}: {done}" if removed.get("changed") else f"{host}: there is no {name} to remove.")
+            said.append(
+                f"{host}: {done}" if removed.get("changed") else f"{host}: {name} was not found, nothing was removed."
+            )
         if removed.get("kept"):
             said.append(f"{host}: {', '.join(removed['kept'])} are kept in {removed['folder']}/")
         if host == db_host:
@@ -101,7 +103,7 @@ def site_removal(
             said += [f"{host}: a dump of the database that was removed is kept as {dump}" for dump in dumps]
             if not database:
                 said.append(
-                    f"{host}: a database, if there is one, stays; -e remove_database=true removes it, after a dump."
+                    f"{host}: the database, if there is one, was kept; -e remove_database=true removes it, after a dump."
                 )
     return said
 

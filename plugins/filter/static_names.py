@@ -1,4 +1,4 @@
-"""Which URLs name a static file that may be published; the edges' side of roles/app/module_utils/publishing.py."""
+"""Which URLs name a static file that may be published; the edges' side of plugins/module_utils/engine/publish.py."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def static_name_pattern(url: str, kinds: Iterable[str], forbidden: Iterable[str]
     """Return a regular expression (PCRE and Python) that a decoded path matches where it names what may be published.
 
     url: the static URL, with a slash at both ends. kinds: suffixes without a dot, one of which a name has to end with; ""
-    is a name without any. forbidden: suffixes that a name may have nowhere. Neither has characters that mean anything to a
-    regular expression. To be matched without regard to case.
+    is a name without any. forbidden: suffixes that a name must not have anywhere. Neither has characters with a meaning in a
+    regular expression. Match it case-insensitively.
 
-    It has neither a double quote nor a brace, nor a backslash before another: it can stand in quotes in the
+    It has neither a double quote nor a brace, nor a backslash before another: it can be quoted in the
     configuration of nginx and Apache. What an edge leaves as %2F is a slash to the application, so no name has it.
     """
     never = "(?!)"

@@ -1,4 +1,4 @@
-"""The value that a role's variable has: what the inventory says, or else the role's own default."""
+"""Return the value of a role's variable: the inventory's, or else the role's default."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ name: setting
 author: Slipway (!UNKNOWN)
 short_description: The value of a role's variable, wherever it is asked for
 description:
-  - A role's defaults are known inside the role alone. Whoever wires roles together needs some of them outside, and would
+  - A role's defaults are known only inside the role. A playbook that connects roles needs some of them outside, and would
     have to write them a second time.
   - A default may use facts and variables of the inventory, but no other default of its role.
 options:
@@ -62,4 +62,4 @@ class LookupModule(LookupBase):
                     return self._templar.template(defaults[name])
         if "default" in options:
             return options["default"]
-        raise AnsibleLookupError(f"{name} is not set, and no role has a default for it.")
+        raise AnsibleLookupError(f"{name} is not set, and no role has a default for it. Set it in the inventory.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: disk_limit
-short_description: Limit what a user keeps on a disk
+short_description: Limit how much a user keeps on a disk
 description:
   - Sets the user's quota (quotactl(2)) on the file system that a folder is on, and switches its quotas on where they only count.
   - Where C(setquota) is not installed, or the file system is mounted without user quotas, taking a limit away changes nothing,
@@ -23,7 +23,7 @@ author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Limit what the application keeps on the disk
+- name: Limit the application's disk space
   slipway.flask.disk_limit:
     user: guestbook
     path: /srv/guestbook/shared
@@ -48,11 +48,11 @@ MOUNTED_WITH_QUOTAS = {"usrquota", "uquota", "usrjquota"}  # ext4(5), xfs(5)
 
 
 class QuotaError(Exception):
-    """What a program of quotas refused, in its own words."""
+    """What a quota program refused, in its own words."""
 
 
 def run(*argv: str, codes: tuple[int, ...] = (0,)) -> str:
-    """Run a program; return what it printed. Raises QuotaError at an exit code that is none of `codes`, or says nothing."""
+    """Run a program; return what it printed. Raises QuotaError at an exit code that is not in `codes`, or where it prints nothing with a code above 0."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=ENVIRONMENT)
     if done.returncode not in codes or (done.returncode and not done.stdout):
         raise QuotaError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
@@ -60,7 +60,7 @@ def run(*argv: str, codes: tuple[int, ...] = (0,)) -> str:
 
 
 def disk_with_quotas(path: str) -> str:
-    """Return where the file system of a folder is mounted, if it has quotas of users; else ""."""
+    """Return where the file system of a folder is mounted, if it has user quotas; else ""."""
     if not Path(path).is_dir() or not shutil.which("setquota", path=ENVIRONMENT["PATH"]):
         return ""
     listed = run("findmnt", "--json", "--output", "TARGET,OPTIONS", "--target", path)
@@ -70,7 +70,7 @@ def disk_with_quotas(path: str) -> str:
 
 
 def enforced(state: str) -> bool:
-    """Tell from what `quotaon --print-state --verbose` says of a disk whether limits hold there, beside being counted."""
+    """Tell from what `quotaon --print-state --verbose` says of a disk whether limits are enforced there, not only counted."""
     return any(line.endswith((" is on", " is on (enforced)")) for line in state.splitlines())
 
 

@@ -9,13 +9,13 @@ short_description: Replace files of a web server's configuration, all or none, i
 description:
   - Builds what the configuration would become in a temporary folder, has the server judge it as a whole, and only then puts
     the new files in place, each with a rename.
-  - What the server refuses changes nothing, and fails with the server's own words. So does what it lets pass although it
+  - What the server refuses changes nothing, and fails with the server's own words. So does a configuration that it accepts although it
     cannot work, namely a server name that another site of the host has already, an address that another program listens on,
     and with Apache a port that one site has alone and another with an address.
-  - It does not reload the server. The file O(reload_due) exists from the moment before files are replaced; whoever reloads
-    removes it. While it exists the module reports a change, so that a reload which was missed is made good. Where
+  - It does not reload the server. The file O(reload_due) exists from the moment before files are replaced; the task that reloads
+    removes it. While it exists the module reports a change, so that a missed reload is made up for. Where
     RV(restart) is true, a restart is due instead.
-  - Files belong to root and have mode 0644, so they are no place for secrets.
+  - Files belong to root and have mode 0644, so they must not contain secrets.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff]
 options:
   server: {description: The server., type: str, choices: [nginx, apache], required: true}
@@ -34,13 +34,13 @@ options:
     elements: str
     default: []
   unlinked:
-    description: Paths below O(root) that shall not be symbolic links; a link is removed, a file left alone.
+    description: Paths below O(root) that must not be symbolic links; a link is removed, a file left alone.
     type: list
     elements: str
     default: []
   absent:
     description:
-      - Paths below O(root) that shall not exist, such as those of a site that is taken away. A folder further down that is
+      - Paths below O(root) that must not exist, such as those of a site that is removed. A folder further down that is
         left empty goes with them.
     type: list
     elements: str

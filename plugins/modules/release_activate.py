@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: release_activate
 short_description: Give a running release the traffic, and stop the one that had it
 description:
-  - Starts the release's workers and timers, sees to it that all of it starts at boot, and points C(<run>/app.sock) at its
+  - Starts the release's workers and timers, makes all of it start at boot, and points C(<run>/app.sock) at its
     socket with a rename, so that the edge needs no reload and no connection is dropped.
   - Then waits until no connection to the old instance is left, and stops it with its workers, which get the time they need.
   - Fails where a worker of the new release has died by then; the release keeps the traffic.
@@ -21,7 +21,7 @@ author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Give the release the traffic
+- name: Switch the traffic to the release
   slipway.flask.release_activate:
     home: /srv/guestbook
     run: /run/guestbook

@@ -15,7 +15,7 @@ description:
     C(next/default_requirements.txt). The app server (C(next/requirements.txt)) overrides a version that the application
     asks for; of what it needs, the application's version counts.
   - Where nothing that can name a dependency has changed, it begins with a copy of an earlier release's virtualenv; a
-    version that no file pins is then the one that was installed there, until O(force) resolves anew.
+    version that no file pins is then the one that was installed there, until O(force) resolves again.
   - What the source brings runs as C(<user>-build), as a service of systemd with O(build_service), and no process of it is
     left when the release is sealed. A finished release belongs to root, and O(user) may only read it.
   - The module is imported as O(user), with the release's settings, as a service with O(sandbox).
@@ -30,8 +30,8 @@ options:
     required: true
   server:
     description:
-      - The app server's role. What it keeps in C(bin/) beside C(serve) begins with its name and a dot; what another one
-        left there is no part of the release.
+      - The app server's role. Its other files in C(bin/) than C(serve) begin with its name and a dot; what another one
+        left there is not part of the release.
       - Where it is uwsgi, a C(uwsgi.ini) in the application's folder may name the module.
     type: str
     default: gunicorn
@@ -63,7 +63,7 @@ options:
     default: []
   migrate: {description: Whether migrations run before the prestart commands; part of the id., type: bool, default: true}
   force:
-    description: Build what was built of the same input before once more; the new release has an id of its own.
+    description: Build again what was built of the same input before; the new release has a new id.
     type: bool
     default: false
   source: {description: "The version of the source, for the record.", type: str, default: ""}
@@ -135,7 +135,7 @@ def main() -> None:
     params = module.params
     if module.check_mode and not Path(params["home"], "next/env").exists():  # a dry run of a first deploy
         module.exit_json(changed=True, pending=True, id="", prestarted=True, schema=[], not_published=[])
-    os.umask(0o077)  # nothing is for others before it has been given to them
+    os.umask(0o077)  # nothing is readable by others before it is handed over
     settings = {name: params[name] for name in ("home", *ARGUMENTS) if name != "force"}
     plan = Plan(**{**settings, "python": interpreter(params["python"])})
     if params["force"] and not module.check_mode:

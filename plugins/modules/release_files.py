@@ -21,7 +21,7 @@ options:
       dest: {description: Path below O(dest)., type: str, required: true}
       mode: {description: Mode in octal digits., type: str, default: "0640"}
       validate: {description: "A command that ends with 0 where C(%s), the new file, is in order.", type: str}
-      secret: {description: Whether its content is shown to nobody., type: bool, default: false}
+      secret: {description: Whether its content is never shown., type: bool, default: false}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""End a deploy, whatever came of it; see DOCUMENTATION."""
+"""End a deploy, successful or not; see DOCUMENTATION."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: release_finish
 short_description: Leave nothing running but the active release, and give the lock back
 description:
-  - Stops what runs beside the active release, removes old releases, appends what became of the deploy to
+  - Stops everything but the active release, removes old releases, appends the outcome of the deploy to
     C(<home>/release.log), and gives the lock back. Does nothing where the lock is not this deploy's, or where the
     application has been removed.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.instances]

@@ -65,7 +65,7 @@ def main() -> None:
     }
     module = AnsibleModule({**HOME, **STEP, **own}, supports_check_mode=True)
     params = module.params
-    os.umask(0o077)  # nothing is for others before it has been given to them
+    os.umask(0o077)  # nothing is readable by others before it is handed over
     release = Release(params["home"], params["id"])
     done = bool(release.record.get("prestarted"))
     output: list[str] = []

@@ -1,14 +1,14 @@
 #!/usr/bin/python
-"""Take an application off this host; see DOCUMENTATION."""
+"""Remove an application from this host; see DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_remove
-short_description: Take an application off this host
+short_description: Remove an application from this host
 description:
   - Stops every program of every release, and removes the releases, the sockets' folder, and the users with their groups.
-  - What cannot be made again is moved to O(kept), where root alone may read it, namely what visitors uploaded (C(shared)),
+  - What cannot be created again is moved to O(kept), where only root may read it, namely what visitors uploaded (C(shared)),
     the secret key, and the log of deploys.
   - Does nothing where there is no such application; a user, or a folder in /run, that is not the application's own is left.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step]
@@ -23,7 +23,7 @@ author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Take the application off the host
+- name: Remove the application from the host
   slipway.flask.release_remove:
     home: /srv/guestbook
     run: /run/guestbook

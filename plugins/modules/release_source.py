@@ -7,7 +7,7 @@ short_description: Bring an application's source to the server as one archive
 description:
   - Packs a folder of the control machine (what C(.gitignore) names stays behind) or a commit of a git repository into
     a deterministic archive, and copies it to the server where it differs from what is there.
-  - git runs on the control machine, with the rights of whoever deploys, so the server needs no deploy key.
+  - git runs on the control machine, with the rights of the user who deploys, so the server needs no deploy key.
 extends_documentation_fragment: [slipway.flask.attributes]
 options:
   source:
@@ -36,7 +36,7 @@ author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The application's source is on the server
+- name: Upload the application's source
   slipway.flask.release_source:
     source: ./app
     dest: /srv/guestbook/next/source.tar.gz

@@ -1,11 +1,11 @@
 #!/usr/bin/python
-"""Start a release beside the running one, and gate it; see DOCUMENTATION."""
+"""Start a release next to the running one, and gate it; see DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_start
-short_description: Start a built release beside the one that has the traffic, and see whether it answers
+short_description: Start a built release next to the one that has the traffic, and check that it answers
 description:
   - Starts an instance of the release on its own socket and asks it for the health path until it answers.
   - One that does not start or answer in time is stopped and marked failed; what has the traffic keeps it.
@@ -40,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 settled:
-  description: Whether the release has the traffic already, answers, and no other runs beside it.
+  description: Whether the release has the traffic already, answers, and no other is running.
   type: bool
   returned: always
 """

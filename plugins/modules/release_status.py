@@ -1,14 +1,14 @@
 #!/usr/bin/python
-"""Say how an application is on this host; see DOCUMENTATION."""
+"""Return the status of an application on this host; see DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_status
-short_description: Say how an application is on this host
+short_description: Return the status of an application on this host
 description:
   - Looks at releases, programs, the log of deploys, the lock, the disk and the site's certificates. It takes no lock and
-    changes nothing, so it may look while a deploy is under way; what a deploy removes meanwhile is left out.
+    changes nothing, so it may look while a deploy is under way; what a deploy removes in the meantime is left out.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release]
 options:
   name: {description: The application's name., type: str, required: true}
@@ -21,7 +21,7 @@ author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Ask how the application is
+- name: Read the application's status
   slipway.flask.release_status:
     home: /srv/guestbook
     name: guestbook
@@ -31,7 +31,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: All that is known. Times are in seconds since 1970, sizes in bytes; what is not known is null or empty.
+  description: Everything that is known. Times are in seconds since 1970, sizes in bytes; what is not known is null or empty.
   returned: always
   type: dict
   contains:
@@ -54,7 +54,7 @@ status:
       type: list
       elements: dict
     deploys: {description: "The last lines of release.log, the latest first.", type: list, elements: dict}
-    lock: {description: "Who holds the lock (C(who), C(host), C(since), C(verb), C(step)); null where nobody does.", type: dict}
+    lock: {description: "Who holds the lock (C(who), C(host), C(since), C(verb), C(step)); null where there is none.", type: dict}
     maintenance: {description: Since when the site is in maintenance; null where it is not., type: int}
     disk: {description: "C(total), C(used) and C(free) of the file system that the releases are on.", type: dict}
     memory: {description: "C(total) and C(available) of the host.", type: dict}

@@ -16,7 +16,7 @@ author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: The table is shown
+- name: Show the table
   slipway.flask.show:
     text: "{{ table }}"
 """

@@ -13,7 +13,7 @@ options:
   run: {description: "The deploy's id, which its further steps give.", type: str, required: true}
   holder: {description: "Who asks, since when and from where.", type: dict, required: true}
   instead_of: {description: The id of a deploy that has ended without giving the lock back., type: str, default: ""}
-  force: {description: Take it whoever holds it., type: bool, default: false}
+  force: {description: Take it from any holder., type: bool, default: false}
 attributes:
   check_mode: {support: none}
 author: Slipway (!UNKNOWN)
@@ -50,8 +50,8 @@ def main() -> None:
     deploy = Deploy(params["home"], params["run"])
     if not (deploy.home / "releases").is_dir():
         module.fail_json(
-            msg=f"app_name: there is no application here to deploy or look at ({deploy.home}/releases is missing). "
-            "Run site.yml first, or set app_name to the one that is."
+            msg=f"app_name: this host has no application of that name ({deploy.home}/releases is missing). "
+            "Run site.yml first, or correct app_name."
         )
     with errors_of(module):
         held = deploy.ask(params["holder"], instead_of=params["instead_of"], force=params["force"])

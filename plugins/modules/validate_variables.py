@@ -5,10 +5,10 @@ DOCUMENTATION = r"""
 module: validate_variables
 short_description: Check the variables of several roles against their argument specs
 description:
-  - Says everything that is wrong in one message, before a task of any role has run. Ansible's own check of a role comes
+  - Reports everything that is wrong in one message, before a task of any role has run. Ansible's own check of a role comes
     when the role begins, after the roles before it have changed the server.
-  - A variable that is none of a role's and is spelled nearly as one is refused, with the name that is meant. One that only
-    begins with a role's name gets a warning. What C(slipway_own_variables) lists is let be.
+  - A variable that does not belong to a role but is spelled nearly as one that does is refused, with the likely name. One that
+    only begins with a role's name gets a warning. Names in C(slipway_own_variables) are accepted.
 extends_documentation_fragment: [slipway.flask.attributes]
 options:
   roles:
@@ -37,7 +37,7 @@ author: Slipway (!UNKNOWN)
 """
 
 EXAMPLES = r"""
-- name: Every variable has the type that its role asks for
+- name: Check the names and types of all variables
   slipway.flask.validate_variables:
     roles: [app, nginx]
     path: "{{ playbook_dir }}/../roles"

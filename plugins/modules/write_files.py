@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: write_files
 short_description: Write several files in one task, all of them or none
 description:
-  - A file that is as it should be is left alone. Nothing is written where one of them does not pass its validation.
+  - A file that is already correct is left alone. Nothing is written if one of the files does not pass its validation.
   - It returns neither its arguments nor the content of a file that is secret.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff]
 options:
@@ -23,7 +23,7 @@ options:
       content: {description: "The file's bytes, in base64.", type: str, required: true}
       mode: {description: Mode in octal digits., type: str, default: "0640"}
       validate: {description: "A command that ends with 0 where C(%s), the new file, is in order.", type: str}
-      secret: {description: Whether its content is shown to nobody., type: bool, default: false}
+      secret: {description: Whether its content is never shown., type: bool, default: false}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -57,7 +57,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-# In the place of the arguments, which AnsibleModule would return with what is secret in them.
+# Replaces the arguments, which AnsibleModule would return with secrets in them.
 NOT_SHOWN: dict[str, str] = {}
 
 

@@ -1,8 +1,8 @@
 """The configuration of a web server, replaced all or none (the module edge_configuration).
 
 files      what is the same for every server
-nginx      what differs: how it is asked, and what it lets pass
+nginx      what differs: how nginx tests a configuration, and which mistakes it accepts
 apache     the same for Apache
-ports      who listens where on this host
+ports      which programs listen on this host
 replacing  one run of the module
 """

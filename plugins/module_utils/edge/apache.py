@@ -1,4 +1,4 @@
-"""How Apache is asked whether it accepts its files, and what it lets pass that cannot work."""
+"""How Apache tests a configuration, and which ones it accepts that cannot work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.edge.ports import bi
 
 VIRTUAL_HOST = re.compile(r"^\s*<VirtualHost\s+([^>]+)>", re.MULTILINE | re.IGNORECASE)
 # `port 80 namevhost one.test (/etc/apache2/sites-enabled/one.conf:2)`, then `alias www.one.test` for each further name;
-# both are indented below the address, which stands at the beginning of a line.
+# both are indented below the address, which is at the beginning of a line.
 NAME = re.compile(r"^\s+(?:port \d+ namevhost|(?:wild )?alias) (\S+)")
 LISTEN = re.compile(r"^\s*Listen\s+(?:\*:)?(\S+)", re.MULTILINE | re.IGNORECASE)
 # What Apache reserves when it starts (mpm_common).
@@ -27,7 +27,7 @@ def clash(one: str, other: str) -> bool:
     """Whether Apache could not listen on two addresses at a time; a port alone is all of them, IPv4 and IPv6."""
     (host, _, port), (second, _, same) = one.rpartition(":"), other.rpartition(":")
     hosts = {host, second}
-    # With 0.0.0.0 beside it, [::] is IPv6 alone.
+    # Together with 0.0.0.0, [::] is IPv6 only.
     if port != same or len(hosts) == 1 or hosts == {EVERY_IPV4, "[::]"}:
         return False
     return bool(hosts & {"", "[::]"}) or (EVERY_IPV4 in hosts and ":" not in "".join(hosts))
@@ -40,7 +40,7 @@ def addresses(folder: Path) -> set[str]:
 
 
 class Apache(EdgeFiles):
-    """The files of one Apache, and what some of them shall become."""
+    """The files of one Apache, and the wanted content of some of them."""
 
     program = "apache2"
     role = "apache"

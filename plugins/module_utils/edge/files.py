@@ -1,6 +1,6 @@
 """The files of a web server's configuration, replaced all or none, if the server accepts the outcome.
 
-What is the same for every server; nginx.py and apache.py say how each is asked, and what it lets pass.
+What is the same for every server; nginx.py and apache.py have what differs.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class RefusedError(Exception):
 
 
 class EdgeFiles:
-    """The files of one web server, and what some of them shall become."""
+    """The files of one web server, and the wanted content of some of them."""
 
-    program: str  # as ps(1) shows it
-    role: str  # whose variables the messages name
+    program: str  # its name in ps(1)
+    role: str  # the role whose variables the messages name
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
@@ -41,13 +41,13 @@ class EdgeFiles:
         absent = [path for path in map(self.below, module.params["absent"]) if os.path.lexists(self.root / path)]
         self.removed = [*links, *absent]
         self.removed += [path for path in self.orphans() if path not in self.removed]
-        # A restart that was missed is not made good by a reload.
+        # A reload does not make up for a missed restart.
         self.restart = self.due.exists() and RESTART in self.due.read_text()
 
     # ------------------------------------------------------------------ what differs from server to server
 
     def orphans(self) -> Iterator[str]:
-        """Yield files that serve nobody any more once the new ones are in place."""
+        """Yield files that are not needed any more once the new ones are in place."""
         yield from ()
 
     def judge(self, folder: Path) -> tuple[bool, str]:
@@ -68,7 +68,7 @@ class EdgeFiles:
         return set()
 
     def restarts(self, folder: Path) -> bool:
-        """Whether a reload would not do for what the configuration would become, which is in a folder."""
+        """Whether a reload is not enough for the new configuration, which is in a folder."""
         del folder
         return False
 
@@ -118,7 +118,7 @@ class EdgeFiles:
         }
 
     def outcome(self, folder: Path) -> None:
-        """Build in an empty folder what the root would become: links to what stays, and new files.
+        """Build the new configuration in an empty folder: links to unchanged files, and new files.
 
         Relative includes are looked up in it, so the new files find each other.
         """
@@ -139,7 +139,7 @@ class EdgeFiles:
             (folder / path).symlink_to((self.root / path).parent / target)
 
     def taken(self, address: str) -> str:
-        """Tell which other program has a port; empty where none has.
+        """Return which other program has a port; empty where none does.
 
         A test of the configuration does not look, and a reload that cannot listen leaves the old configuration
         running without a word (nginx), or ends the server (Apache).
@@ -156,7 +156,7 @@ class EdgeFiles:
         return ", ".join(others)
 
     def kept(self, former: dict[str, Any], port: str) -> str:
-        """Tell which sites keep a port for the server that this one takes over from; empty where none does."""
+        """Return which sites keep a port in use by the server that this one replaces; empty where none does."""
         word = re.compile(rf"^\s*(?:listen|<virtualhost)\b[^\n]*\b{port}\b", re.MULTILINE | re.IGNORECASE)
         own, *others = (
             [path for path in Path(folder).glob("[!.]*") if path.is_file() and "default-" not in path.name]
@@ -177,7 +177,7 @@ class EdgeFiles:
         return bool(self.own & theirs) or Path(former["reload_due"]).exists()
 
     def check(self) -> None:
-        """Raise RefusedError where the server refuses the outcome, or lets pass what cannot work."""
+        """Raise RefusedError where the server refuses the outcome, or accepts one that cannot work."""
         with tempfile.TemporaryDirectory(prefix=f"{self.program}-") as name:
             self.outcome(Path(name))
             passes, said = self.judge(Path(name))
@@ -190,7 +190,7 @@ class EdgeFiles:
         if apart:
             raise RefusedError(
                 f"{self.role}_listen: {self.role} cannot listen on {'; '.join(sorted(apart))}; no file was changed. Sites of a "
-                f"server that share a port name it alike: all of them the port alone, or each an address "
+                f"server that share a port must write it the same way: all of them only the port, or each with an address "
                 f"(grep -r '^Listen' {self.root}/sites-enabled)."
             )
         for address in self.module.params["listen"]:
@@ -200,11 +200,11 @@ class EdgeFiles:
                     "site another port."
                 )
         twice = self.clashes(said)
-        # A clash that is there already is not this change's doing.
+        # A clash that exists already was not caused by this change.
         if twice and (new := twice - self.clashes(self.judge(self.root)[1])):
             raise RefusedError(
                 f"Another site of this server has the same server name, and {self.role} would ignore one of the two; no "
-                f"file was changed. Give each site its own names (edge_server_names), or take the other one away: "
+                f"file was changed. Give each site its own names (edge_server_names), or remove the other site: "
                 f"grep -ri 'server_\\?\\(name\\|alias\\)' {self.root}/sites-enabled\n" + "\n".join(sorted(new))
             )
 

@@ -1,4 +1,4 @@
-"""How nginx is asked whether it accepts its files, and what it lets pass that cannot work."""
+"""How nginx tests a configuration, and which ones it accepts that cannot work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAME_NAME = re.compile(r'conflicting server name "[^"]*" on \S+(?=,)')
 
 
 class Nginx(EdgeFiles):
-    """The files of one nginx, and what some of them shall become."""
+    """The files of one nginx, and the wanted content of some of them."""
 
     program = "nginx"
     role = "nginx"
@@ -28,14 +28,14 @@ class Nginx(EdgeFiles):
                 yield str(file.relative_to(self.root))
 
     def sites(self, unknown_hosts: str) -> list[str]:
-        """Return the names of nginx's sites; somebody may have put one into conf.d."""
+        """Return the names of nginx's sites; an administrator may have put one into conf.d."""
         others = self.texts("conf.d", ".").items()
         return super().sites(unknown_hosts) + [Path(path).stem for path, text in others if LISTEN.search(text)]
 
     def judge(self, folder: Path) -> tuple[bool, str]:
         """Have nginx test the configuration in a folder; return if it passes, and what it said.
 
-        Relative includes are looked up beside the nginx.conf that is tested (nginx(8), -c).
+        Relative includes are looked up next to the nginx.conf that is tested (nginx(8), -c).
         """
         command = [self.binary, "-t", "-c", str(folder / "nginx.conf")]
         # The test makes log files that are new: like the package's own, they are not for everybody.

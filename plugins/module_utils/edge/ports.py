@@ -19,7 +19,7 @@ def holders(port: int) -> list[str]:
     inodes = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        # Processes come and go while one looks.
+        # Processes start and end while this looks.
         with contextlib.suppress(OSError):
             if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):
                 found.append(f"{(process / 'comm').read_text().strip()} (process {process.name})")

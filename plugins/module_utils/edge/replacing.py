@@ -1,4 +1,4 @@
-"""One run of the module edge_configuration: judge what the files would become, then replace them."""
+"""One run of the module edge_configuration: check the new files, then replace the old ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.edge.files import Ed
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder: of two runs at once the second judges what the first has made."""
+    """Hold a lock on a folder: of two runs at once the second checks against the result of the first."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The moment a release gets the traffic, and what comes after it: nothing else runs, and old releases go."""
+"""Give a release the traffic, stop what had it before, and remove old releases."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic impor
 
 
 def dead_workers(status: str, web: str) -> list[str]:
-    """Return the programs beside the web server that have died since the start, by what bin/instance says of each.
+    """Return the programs other than the web server that have died since the start, according to bin/instance.
 
-    One that dies again and again is, in the moment of the question, just being started as often as not: it was
-    restarted, which is counted.
+    One that dies again and again may just be starting at the moment of the question. Its restarts are counted, so it is found
+    all the same.
     """
     programs = [line.split("\t") for line in status.splitlines()]
     return [
@@ -31,24 +31,24 @@ def activate(traffic: Traffic, release: Release, drain_timeout: float) -> tuple[
     started = release.instance("activate")
     if started.returncode:
         raise release.fail(
-            f"app_workers, app_timers: {release.id} cannot be made to run for good; what was active before still is.\n"
+            f"app_workers, app_timers: {release.id} could not be activated; the release that was active before still is.\n"
             f"{last_lines(started.stderr)}\n{release.log}"
         )
-    release.note(activated=now())  # first, so that no release has had the traffic and is not known to be good
+    release.note(activated=now())  # first, so that each release that has had the traffic is known to be good
     old = traffic.give(release)
     waited = traffic.retire(traffic.others(release.id), drain_timeout)
     dead = dead_workers(release.instance("status").stdout, f"{traffic.name}@{release.id}")
     if dead:
         raise ReleaseError(
             f"app_workers: {', '.join(dead)} of the release {release.id} died after the start. The release has the traffic "
-            f"and keeps it. Mend the command and deploy, or roll back.\n{release.log}"
+            f"and keeps it. Fix the command and deploy, or roll back.\n{release.log}"
         )
     return old, waited
 
 
 def finish(traffic: Traffic, keep: int, drain_timeout: float) -> None:
     """Stop what should not run, and remove the oldest releases."""
-    # Two where a switch was cut off in the middle: the static files are one's, the pages still the other's.
+    # Two where a switch was cut off in the middle: static files of the one, pages still of the other.
     active = {linked(traffic.home / "current"), traffic.answering}
     traffic.retire(traffic.others(*active), drain_timeout)
     prune(traffic.home, keep, active)

@@ -54,8 +54,8 @@ def select(home: str | Path, wanted: str, *, force: bool) -> Release:
         raise ReleaseError(
             f"app_rollback_force: the database is at the schema {' '.join(latest['schema'])} (release {latest['id']}), and "
             f"{release.id} was built for {' '.join(release.record.get('schema') or ['none'])}. Nothing was changed. Deploy a "
-            "new release that mends what is wrong, or migrate the database back first; if the old release can live with the "
-            "schema as it is, run this again with -e app_rollback_force=true."
+            "new release with a fix, or migrate the database back first; if the old release works with the current "
+            "schema, run this again with -e app_rollback_force=true."
         )
     return release
 

@@ -1,4 +1,4 @@
-"""A release is built: <home>/next becomes <home>/releases/<id>, which nobody but root can change any more."""
+"""Build a release: <home>/next becomes <home>/releases/<id>, which only root can change afterwards."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ def unpack(archive: BinaryIO, code: Path) -> str:
 
 
 def share(code: Path, name: str, kept: Path) -> str:
-    """Put a link into shared/ in the place of a folder of the source; return what is wrong with that, if anything."""
+    """Replace a folder of the source by a link into shared/; return what is wrong with that, if anything."""
     place = code / name
     if not place.parent.resolve().is_relative_to(code.resolve()) or place == code or ".." in place.parts:
-        return f"app_shared_dirs: {name!r} does not lie below the application's folder. Name one that does."
+        return f"app_shared_dirs: {name!r} is not below the application's folder. Name one that is."
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -113,9 +113,9 @@ def publish_static(release: Release, plan: Plan) -> list[str]:
 
 
 def seal(release: Release, user: str) -> None:
-    """Hand the release to root: the application may read it, others not even that, but for public/.
+    """Hand the release to root: the application may read it, others only public/.
 
-    No process of the build is left, so nothing changes meanwhile; neither command follows a link on its way down.
+    No process of the build is left, so nothing changes during this; neither command follows a link on its way down.
     """
     private, public = [release.path / "code", release.path / ".venv"], [release.path / "public"]
     for paths, group, mode in ((private, user, "ug-s,g=rX,o="), (public, "root", "u=rwX,go=rX")):
@@ -140,20 +140,18 @@ def schema_of(release: Release, plan: Plan, module: str) -> list[str]:
     )
     if status != 0:
         raise release.fail(
-            f"{'app_module' if module == plan.module else 'uwsgi.ini'}: {module!r} does not import. Mend the error below, or name the module and the "
+            f"{'app_module' if module == plan.module else 'uwsgi.ini'}: {module!r} cannot be imported. Fix the error below, or name the module and the "
             f"application in it (gunicorn's notation, such as main:app or package:create_app()).\n{last_lines(output)}"
         )
     with contextlib.suppress(json.JSONDecodeError, IndexError):
         heads = json.loads(output.splitlines()[-1])
         if isinstance(heads, list) and all(isinstance(head, str) for head in heads):
             return heads
-    raise release.fail(
-        f"app_module: {module!r} printed something at its end that nobody asked for:\n{last_lines(output)}"
-    )
+    raise release.fail(f"app_module: {module!r} printed unexpected output when it was imported:\n{last_lines(output)}")
 
 
 def make(release: Release, plan: Plan) -> list[str]:
-    """Build the release; return what of its static files is not published. Of one that fails only the record is left.
+    """Build the release; return the static files that are not published. If it fails, only the record is left.
 
     Raises ReleaseError.
     """

@@ -1,4 +1,4 @@
-"""What can go wrong in a step of a release, in words for the person who deploys."""
+"""Errors of the steps of a release, in words for the person who deploys."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def no_room(home: Path) -> str:
     return (
         f"The disk of {home} is full; the active release was left as it is. Make room "
         "(df -h; du -xh --max-depth=2 / | sort -h | tail), or lower app_releases_kept, then deploy again. "
-        "Where there is room: a build's own /tmp is in memory, half of it large (app_build_service: TemporaryFileSystem)."
+        "If the disk is not full: the /tmp of a build is in memory, and may fill half of it (app_build_service: TemporaryFileSystem)."
     )
 
 
 def last_lines(text: str, count: int = 40) -> str:
-    """Return the end of a long output, where the reason is, with what a terminal would obey spelled out."""
+    """Return the end of a long output, where the reason is, with control characters escaped."""
     end = "\n".join(text.strip().splitlines()[-count:])
     return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in end)

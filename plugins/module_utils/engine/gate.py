@@ -1,4 +1,4 @@
-"""The gate: a release starts on a socket of its own, and gets no visitor before it answers there."""
+"""The gate: a release starts on its own socket, and gets no visitor before it answers there."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> No
     what += "(app_health_timeout_seconds).{}\nIts last log lines:\n"
     log = release.log
     if release.id in (active, traffic.answering):
-        raise ReleaseError(what.format("has the traffic and is not well", " It was left as it is.") + log)
+        raise ReleaseError(what.format("has the traffic and is not healthy", " It was left as it is.") + log)
     traffic.stop(release)
-    message = what.format("did not come up", " It was stopped; what was active before still is.") + log
+    message = what.format("did not come up", " It was stopped; the release that was active before still is.") + log
     raise ReleaseError(message) if undo else release.fail(message)

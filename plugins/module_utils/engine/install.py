@@ -20,9 +20,9 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import F
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 
 BUILD_SECONDS = 1800
-# Files of these kinds can have a say in what is installed, wherever they lie.
+# Files of these kinds can affect what is installed, in any folder.
 NAMES_DEPENDENCIES = {".txt", ".in", ".toml", ".lock", ".cfg", ".whl", ".gz", ".zip"}
-# What of the play's own environment counts in a build.
+# Variables of the play's environment that are passed on to a build.
 PASSED_ON = re.compile("(https?|all|no)_proxy|UV_.*|SSL_CERT_.*", re.IGNORECASE)
 
 
@@ -52,7 +52,7 @@ def module_of(code: Path, plan: Plan) -> str:
 
 
 def dependencies(code: Path) -> str:
-    """Return a digest of all of the source that has a say in what the virtualenv holds. A link out of it has none."""
+    """Return a digest of all files of the source that can affect the virtualenv. A link out of the source is left out."""
     digest = hashlib.sha256()
     for path in sorted(code.rglob("*")):
         if path.suffix not in NAMES_DEPENDENCIES and path.name != "setup.py":
@@ -79,7 +79,7 @@ def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
         + (["--require-hashes", "--no-build"] if hashed else []),
     ]
     if (code / "uv.lock").is_file():
-        # The lock is taken as it stands; then the app server, whatever version the lock has of it. What that needs is
+        # First the lock, unchanged; then the app server, whatever version of it is in the lock. Its dependencies are
         # there, in the lock's version or else in that of hashes.txt.
         return [
             *begin,
@@ -102,17 +102,17 @@ def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
 
 
 def advice(command: list[str], server: str) -> str:
-    """Return which variable says what a command could not install, and what to do."""
+    """Return which variable names what a command could not install, and what to do."""
     if "hashes.txt" in command:
         return (
-            f"{server}_hashes: {server} could not be installed as this file says. Where a hash does not match below, it is not the "
-            f"file that was pinned: find out why, or give the hashes of {server}_version."
+            f"{server}_hashes: {server} could not be installed as this file says. If a hash does not match below, the file is "
+            f"not the one that was pinned: find out why, or give the hashes of {server}_version."
         )
     if "../default_requirements.txt" in command:
-        return "app_default_requirements: what this file names could not be installed. Correct it."
+        return "app_default_requirements: what this file names could not be installed. Fix it."
     return (
         "app_source: the dependencies of the application could not be installed. "
-        "Mend the file that names them (a package that must be compiled needs its headers: app_packages)."
+        "Fix the file that names them (a package that must be compiled needs its headers: app_packages)."
     )
 
 
@@ -124,7 +124,7 @@ def look(code: Path, plan: Plan) -> dict[str, Any]:
         file = "uwsgi.ini"
         return {"commands": commands, "module": module_of(code, plan), "dependencies": dependencies(code)}
     except ValueError as error:  # not TOML, not UTF-8
-        return {"wrong": f"app_source: its {file} cannot be read: {error}. Mend it."}
+        return {"wrong": f"app_source: its {file} cannot be read: {error}. Fix it."}
 
 
 def install(release: Release, plan: Plan) -> str:
@@ -147,7 +147,7 @@ def install(release: Release, plan: Plan) -> str:
     ]
     commands = found["commands"]
     if same:
-        # What was sealed is root's alone. uv makes good what still differs, such as a package that lies in the source itself.
+        # A sealed release is readable by root only. uv corrects what still differs, such as a package in the source itself.
         latest = max(same, key=lambda other: other.record.get("built", 0))
         copy = ["cp", "--archive", f"{latest.path}/.venv/.", str(venv)]
         done = subprocess.run(copy, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
@@ -155,8 +155,8 @@ def install(release: Release, plan: Plan) -> str:
             raise release.fail(no_room(release.home) if FULL in done.stderr else last_lines(done.stderr))
         subprocess.run(["chown", "-R", "--no-dereference", f"{build_user}:", venv], check=True)
         del commands[:2]
-    # The running application may not write here, so the byte code is made now. A file that does not compile may be one that
-    # nobody imports; the import check is what judges.
+    # The running application may not write here, so the byte code is made now. A file that does not compile may never be
+    # imported; the import check decides.
     script = [shlex.join(command) for command in commands] + ["../.venv/bin/python -m compileall -q . || true"]
     build = release.home / "build"
     status, output = sandbox.run(

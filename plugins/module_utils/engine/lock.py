@@ -1,4 +1,4 @@
-"""One deploy at a time: the lock on an application's releases, and the log of what became of each deploy.
+"""One deploy at a time: the lock on an application's releases, and the log of their outcomes.
 
 <home>/deploy.lock    who deploys, since when, from where, and how far it is (JSON); there while a deploy is under way
 <home>/release.log    what became of each: one JSON object a line, only ever appended to
@@ -38,7 +38,7 @@ class Deploy:
 
     @property
     def holder(self) -> dict[str, Any]:
-        """Who holds the lock; {} where nobody does."""
+        """The holder of the lock; {} where there is none."""
         try:
             return json.loads(self.path.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
@@ -60,9 +60,9 @@ class Deploy:
         replace(self.path, json.dumps({**holder, "run": self.run, "since": now()}) + "\n")
 
     def ask(self, holder: dict[str, Any], *, instead_of: str = "", force: bool = False) -> dict[str, Any]:
-        """Become the holder where nobody is; return who holds the lock otherwise, and {} where it was taken.
+        """Take the lock if it is free; return {} where it was taken, and otherwise its holder.
 
-        instead_of: id of a deploy that is known to have ended. force: whoever holds it. A step of a deploy that has ended
+        instead_of: id of a deploy that is known to have ended. force: take it from any holder. A step of a deploy that has ended
         on the control machine may still run here: its end is waited for. Raises ReleaseError where that takes too long.
         """
 
@@ -99,7 +99,7 @@ class Deploy:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold everybody else's steps off for as long as this one runs (flock(2): the kernel ends it with the process).
+        """Keep the steps of other deploys waiting while this one runs (flock(2): the kernel ends it with the process).
 
         Raises ReleaseError where another step does not end in time.
         """
@@ -113,7 +113,7 @@ class Deploy:
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         raise ReleaseError(
-                            f"A step of another deploy still runs on the server ({self.holder.get('step', 'unknown')}; "
+                            f"A step of another deploy is still running on the server ({self.holder.get('step', 'unknown')}; "
                             f"waited {STEP_PATIENCE_SECONDS} s for its end). Try again when it has ended."
                         ) from None
                     time.sleep(POLL_SECONDS)
@@ -129,7 +129,7 @@ class Deploy:
                 other = self.holder
                 raise ReleaseError(
                     f"app_lock_break: this deploy's lock was broken by {other.get('who', 'somebody')} from "
-                    f"{other.get('host', 'elsewhere')}. Deploy again when nobody else does."
+                    f"{other.get('host', 'elsewhere')}. Deploy again when no other deploy is running."
                 )
             try:
                 yield

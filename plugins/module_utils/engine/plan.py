@@ -15,9 +15,9 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import
 
 # Part of every id: raised when the engine makes something else of the same input.
 FORMAT = 7
-# What of `next` has a say in the virtualenv.
+# The files of `next` that affect the virtualenv.
 REQUIREMENTS = ("requirements.txt", "hashes.txt", "default_requirements.txt")
-# What of a plan has a say in the id, beside the files of `next` and the interpreter.
+# The fields of a plan that are part of the id, in addition to the files of `next` and the interpreter.
 FACTS = (
     "module",
     "server",
@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def stage(self) -> Path:
-        """The folder in which the roles leave what they know of the next release."""
+        """The folder in which the roles put their parts of the next release."""
         return Path(self.home) / "next"
 
     @property
@@ -81,7 +81,7 @@ class Plan:
             return pwd.getpwnam(name).pw_name
         except KeyError:
             raise ReleaseError(
-                f"app_name: the server has no user {name}, as which releases are built. Run site.yml, which makes it."
+                f"app_name: the server has no user {name}, which builds the releases. Run site.yml, which creates it."
             ) from None
 
 

@@ -12,9 +12,9 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import replace
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release, now
 
-# Sourced, so that what it exports can be seen; env(1) prints it beyond doubt, one variable to a zero byte.
+# Sourced, so that its exports can be seen; env(1) prints them unambiguously, each ended by a zero byte.
 PRESTART_SH = "sh prestart.sh"
-# What is exported before and after stands between marks that nothing else prints; from a trap, as the script may say exit.
+# The variables before and after are printed between marks that nothing else prints; from a trap, as the script may call exit.
 SOURCE_IT = """
 variables() { printf '%s' "$0"; env -0; printf '%s' "$0"; }
 variables
@@ -96,7 +96,7 @@ def prestart(release: Release, work: Work) -> list[str]:
         if status != 0:
             raise release.fail(
                 f"app_prestart: {command!r} ended with code {status}; the release was not activated. "
-                f"Mend what it says below, then deploy again.\n{last_lines(output)}"
+                f"Fix the error below, then deploy again.\n{last_lines(output)}"
             )
         outputs.append(last_lines(output))
     release.note(prestarted=now())

@@ -1,6 +1,6 @@
-"""What of an application's static files visitors may have, and why not the rest.
+"""Decide which static files of an application are published, and why the others are not.
 
-The edge refuses the same names (roles/nginx, roles/apache: *_static_kinds, *_static_forbidden_suffixes), whoever would answer.
+The edge refuses the same names (edge_static_kinds, edge_static_forbidden_suffixes), also those that the application would answer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Rule(NamedTuple):
     forbidden: Collection[str]
 
     def against(self, name: str) -> str:
-        """Return what speaks against a file of this name; empty where nothing does."""
+        """Return why a file of this name is not published; empty where it is."""
         if not re.fullmatch(r"[^.#~/\\][^/\\]*", name) or not name.isprintable() or name.endswith("~"):
             return "hidden, or left over by a program"
         _, *suffixes = name.lower().split(".")
@@ -44,7 +44,7 @@ class Rule(NamedTuple):
 
 
 def files(source: Path, rule: Rule, shared: Path) -> Iterator[tuple[str, str]]:
-    """Yield each file below a folder, by its path there, and what speaks against it.
+    """Yield each file below a folder, by its path there, and why it is not published.
 
     A link to a folder below it, or in `shared`, stays one that the application may follow.
     """
@@ -95,7 +95,7 @@ def publish(source: Path, target: Path, rule: Rule, shared: Path) -> list[str]:
 
 
 def compress(path: Path) -> None:
-    """Write a .gz twin beside a file, unless it saves less than a tenth."""
+    """Write a .gz twin next to a file, unless it saves less than a tenth."""
     twin = path.with_name(path.name + ".gz")
     with path.open("rb") as plain, twin.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
         shutil.copyfileobj(plain, packed)

@@ -1,4 +1,4 @@
-"""One release: where it is, what is known of it, and how its programs are run.
+"""One release: where it is, what is known about it, and how its programs are run.
 
 <home>/next/            what the next release is made of
 <home>/releases/<id>/   code, .venv, bin/, env, public/, release.json
@@ -16,7 +16,7 @@ from typing import Any
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError, last_lines
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import linked, replace
 
-# Of gunicorn alone the end can be 60 lines of its own traceback, below the application's in each of its workers.
+# gunicorn's own traceback can take the last 60 lines, below the application's, in each of its workers.
 LOG_LINES = 100
 # In each record: raised where releases that were built before cannot be started any more.
 LAYOUT = 2
@@ -35,7 +35,7 @@ class Release:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What is known of the release; {} if nothing.
+        """What is known about the release; {} if nothing.
 
         state: built or failed, with reason. source, schema (Alembic heads). Times in seconds since 1970: built,
         prestarted, activated (the last time it was given the traffic). running: its programs were started here.
@@ -57,7 +57,7 @@ class Release:
 
     @property
     def startable(self) -> bool:
-        """Whether this version of the kit can start it: earlier ones had the sockets elsewhere."""
+        """Whether this version of Slipway can start it: earlier ones had the sockets elsewhere."""
         return self.record.get("layout") == LAYOUT
 
     def note(self, **facts: object) -> None:
@@ -67,7 +67,7 @@ class Release:
     def fail(self, reason: str) -> ReleaseError:
         """Mark the release failed and return the error to raise: a failed release is never activated.
 
-        The one that has the traffic did not fail when it was given it, and stays as it is.
+        The release that has the traffic did not fail when it got it, and stays as it is.
         """
         if not self.active:
             self.note(state="failed", reason=reason.splitlines()[0], failed=now())

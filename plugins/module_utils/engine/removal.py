@@ -1,4 +1,4 @@
-"""An application is taken off this host; what cannot be made again is kept."""
+"""Remove an application from this host; what cannot be created again is kept."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MOUNTINFO = Path("/proc/self/mountinfo")
 
 
 def own_users(home: Path, user: str) -> list[str]:
-    """Return which of the application's users there are; that they are its own is told by their homes."""
+    """Return which users of the application exist; their homes tell that they belong to it."""
     homes = {user: f"{home}/shared", f"{user}-build": f"{home}/build"}
     return [one.pw_name for one in pwd.getpwall() if homes.get(one.pw_name) == one.pw_dir]
 
 
 def precious(home: Path) -> list[str]:
-    """Return what of the application's folder is to be kept; shared folders without a file in them are not."""
+    """Return what to keep of the application's folder; shared folders without a file in them are not."""
     found = [name for name in PRECIOUS if os.path.lexists(home / name)]
     first_file = ["find", str(home / "shared"), "!", "-type", "d", "-print", "-quit"]
     if "shared" in found:
@@ -40,7 +40,7 @@ def precious(home: Path) -> list[str]:
 
 
 def mounts(home: Path) -> list[str]:
-    """Return what is mounted below a folder: it would be emptied, or not be moved (proc_pid_mountinfo(5), field 5)."""
+    """Return what is mounted below a folder: it would be emptied, or could not be moved (proc_pid_mountinfo(5), field 5)."""
     points = [line.split()[4] for line in MOUNTINFO.read_text().splitlines()]
     return [point for point in points if point.startswith(f"{home.resolve()}/")]
 
@@ -54,7 +54,7 @@ def keep(home: Path, names: list[str], folder: Path) -> None:
         if done.returncode:
             raise ReleaseError(
                 f"{home / name} could not be moved to {folder}, so nothing was removed but the programs were stopped: "
-                f"{done.stderr.strip()}. Mend that and run this again; site.yml brings the application back."
+                f"{done.stderr.strip()}. Fix that and run this again; site.yml brings the application back."
             )
 
 
@@ -62,7 +62,7 @@ def end_processes(user: str) -> None:
     """Kill what still runs as the user: a shell that somebody left open, or what left the service that began it."""
     owner = pwd.getpwnam(user).pw_uid
     for _ in range(ATTEMPTS):
-        # All at once (kill(2)): one that forks would be ahead of whoever goes from one to the next.
+        # All at once (kill(2)): one that forks would escape a loop over the processes.
         with contextlib.suppress(OSError, RuntimeError):
             sandbox.act_as(user, partial(os.kill, -1, signal.SIGKILL))
         if owner not in {uid(process) for process in Path("/proc").glob("[0-9]*")}:
@@ -74,7 +74,7 @@ def end_processes(user: str) -> None:
 
 
 def uid(process: Path) -> int:
-    """Return whose a process is, by its folder in /proc; -1 where it has gone."""
+    """Return the owner of a process, by its folder in /proc; -1 where it has ended."""
     try:
         return process.stat().st_uid
     except OSError:
@@ -84,19 +84,20 @@ def uid(process: Path) -> int:
 def remove_user(user: str) -> None:
     """Remove the user, and its group. Raises ReleaseError where the system refuses."""
     end_processes(user)
-    if shutil.which("setquota"):  # app_disk_max would hold whoever gets the user's number next; without quotas it fails
+    # Else app_disk_max would limit the next user with this number. Without quotas setquota fails.
+    if shutil.which("setquota"):
         subprocess.run(["setquota", "--user", user, "0", "0", "0", "0", "--all"], capture_output=True, check=False)
     # With --force also while a process that was killed has not quite gone.
     done = subprocess.run(["userdel", "--force", user], capture_output=True, text=True, check=False)
     if done.returncode:
         raise ReleaseError(f"app_name: the user {user} could not be removed: {done.stderr.strip()}")
-    with contextlib.suppress(KeyError):  # as a rule it has gone with the user
+    with contextlib.suppress(KeyError):  # usually it was removed with the user
         grp.getgrnam(user)
         subprocess.run(["groupdel", user], capture_output=True, check=False)
 
 
 def stop(traffic: Traffic, users: list[str]) -> None:
-    """End all that runs of the application, before root walks through what is its users'."""
+    """Stop everything of the application, before root walks through files of its users."""
     if (traffic.home / "releases").is_dir():
         for running in traffic.others():
             traffic.stop(running)
@@ -107,7 +108,7 @@ def stop(traffic: Traffic, users: list[str]) -> None:
 
 
 def remove(traffic: Traffic, kept: Path) -> list[str]:
-    """Remove all of the application; return what is kept. The user goes last, as it tells whose the rest is.
+    """Remove all of the application; return what is kept. The user is removed last: its home tells whose the rest is.
 
     kept: folder to make for what is kept. Raises ReleaseError.
     """
@@ -119,7 +120,7 @@ def remove(traffic: Traffic, kept: Path) -> list[str]:
         )
     users = own_users(home, traffic.user)
     stop(traffic, users)
-    names = precious(home)  # only now nothing can be added
+    names = precious(home)  # now nothing can be added any more
     if names:
         keep(home, names, kept)
     traffic.tmpfiles.unlink(missing_ok=True)

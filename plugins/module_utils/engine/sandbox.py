@@ -1,7 +1,7 @@
-"""How what an application brings is run, read and copied: with the rights of one of its users, never with root's.
+"""Run, read and copy an application's files with the rights of one of its users, never with root's.
 
 run      a command, as a service of systemd: in a sandbox, and no process of it is left when it is over
-act_as   a function of the kit's own that walks through the application's files
+act_as   a function of Slipway that walks through the application's files
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
-# Where systemd keeps its transient units, and root what nobody else may read.
+# Where systemd keeps its transient units, and root its files that no other user may read.
 RUN = Path("/run")
 STOP_SECONDS = 30
-MOST_OUTPUT_BYTES = 16 << 20  # it is root that keeps them in memory
-# What systemd says of a service beside its exit code (systemd.exec(5), $SERVICE_RESULT), where that alone tells the cause.
+MOST_OUTPUT_BYTES = 16 << 20  # root keeps them in memory
+# What systemd says about a service in addition to its exit code (systemd.exec(5), $SERVICE_RESULT), where that alone tells the cause.
 RESULTS = {
-    "oom-kill": "the kernel ended it for want of memory",
-    "timeout": "it was stopped for taking too long",
+    "oom-kill": "the kernel killed it: out of memory",
+    "timeout": "it was stopped: it took too long",
     "resources": "systemd could not start it",
 }
 
@@ -39,7 +39,7 @@ def run(
     seconds: float,
     environment: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
-    """Run a command as a service of its own; return its exit code and output (both streams).
+    """Run a command as its own service; return its exit code and output (both streams).
 
     unit: the service's name; one of that name that still runs, of a deploy that was killed, is stopped first. directives:
     of its [Service] section; see properties(). environment may hold secrets, argv may not.
@@ -53,13 +53,13 @@ def run(
         "UMask": "0077",
         "WorkingDirectory": cwd,
         "TimeoutStopSec": STOP_SECONDS,
-        "RuntimeMaxSec": seconds + STOP_SECONDS,  # where nobody is left who counts
+        "RuntimeMaxSec": seconds + STOP_SECONDS,  # in case the caller has ended and cannot stop it
         **directives,
     }
-    # systemd puts variables of its own in the place of $NAME in a command (systemd.service(5), "Command lines").
+    # systemd replaces $NAME in a command (systemd.service(5), "Command lines").
     command = [word.replace("$", "$$") for word in argv]
     options = ["--quiet", "--wait", "--pipe", "--service-type=exec", f"--unit={unit}", f"--description={unit}"]
-    # Neither in argv, nor a property that D-Bus tells anybody. Of one name, so that none outlives a deploy that was killed.
+    # Not in argv, nor a property that D-Bus shows to everyone. A fixed name, so that none outlives a deploy that was killed.
     variables = RUN / f"slipway-{unit}.env"
     variables.unlink(missing_ok=True)
     with os.fdopen(os.open(variables, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -95,7 +95,7 @@ def run(
 
 
 def read(pipe: int, seconds: float) -> tuple[bytes, str]:
-    """Read a pipe to its end; return what came, and why it was not read to its end, empty where it was."""
+    """Read a pipe to its end; return what was read, and why it was not read to its end; empty where it was."""
     deadline = time.monotonic() + seconds
     output = bytearray()
     while True:
@@ -161,7 +161,7 @@ def act_as(user: str, function: Callable[[], Any]) -> Any:
 
 
 def _answer(user: str, uid: int, gid: int, function: Callable[[], Any]) -> str:
-    """Give up root for good, call the function, and return what there is to say of it, as JSON."""
+    """Give up root for good, call the function, and return its result or error as JSON."""
     try:
         os.initgroups(user, gid)
         os.setgid(gid)

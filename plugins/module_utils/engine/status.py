@@ -1,4 +1,4 @@
-"""How an application is on this host: it looks, takes no lock, and changes nothing."""
+"""The status of an application on this host: only reads, takes no lock, and changes nothing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def releases(home: Path, lock: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def program(name: str, release: str, unit: str) -> tuple[str, str]:
-    """Return what a process manager's unit is called by a person, and its type where it has one (service, timer).
+    """Return the readable name of a process manager's unit, and its type where it has one (service, timer).
 
     systemd's are <name>@<release>.service, <name>-<program>@<release>.timer; Supervisor's <name>-<release>-<program>.
     """
@@ -57,12 +57,12 @@ def program(name: str, release: str, unit: str) -> tuple[str, str]:
 
 
 def programs(home: Path, name: str, wanted: list[str]) -> list[dict[str, Any]]:
-    """Return what runs, or should, of each release; its process manager says so, a line for each program."""
+    """Return what runs, or should run, of each release, as its process manager reports it: a line for each program."""
     found = []
     for release in (Release(home, one) for one in wanted):
         try:
             lines = release.instance("status").stdout.splitlines()
-        except OSError:  # pruned meanwhile, or cut off before it had one
+        except OSError:  # pruned in the meantime, or cut off before it had one
             continue
         rows = [line.split("\t") for line in lines if line.count("\t") == 4]
         named = [(*program(name, release.id, row[0]), *row[1:]) for row in rows]

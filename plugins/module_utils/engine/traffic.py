@@ -28,19 +28,20 @@ UNITS = Path("/etc/systemd/system")
 def connections(path: Path) -> int:
     """Count the connections that clients have to a listening unix socket.
 
-    Source: proc_net(5), /proc/net/unix: state 03 is connected, 02 waits to be accepted; both bear the listener's path as
-    it was given to bind(2): one that leads over /proc/<process>/root is the same.
+    Source: proc_net(5), /proc/net/unix: state 03 is connected, 02 waits to be accepted; both have the listener's path as
+    it was given to bind(2); a path through /proc/<process>/root is the same.
     """
     lines = Path("/proc/net/unix").read_text().splitlines()[1:]
     rows = [line.split(maxsplit=7) for line in lines]
-    this = re.compile(rf"(/proc/[0-9]+/root)?{re.escape(str(path))}")  # and no name that a neighbour made up around it
+    # Matched as a whole: a neighbour could make a path that contains this one.
+    this = re.compile(rf"(/proc/[0-9]+/root)?{re.escape(str(path))}")
     return sum(1 for row in rows if len(row) == 8 and row[5] in ("02", "03") and this.fullmatch(row[7]))
 
 
 class Traffic:
     """The traffic of one application on this host.
 
-    home: the application's folder. run: folder of the sockets; made anew at each boot. name: the application's name.
+    home: the application's folder. run: folder of the sockets; created again at each boot. name: the application's name.
     user: the application's user. group: the edge's group, which may connect.
     """
 
@@ -49,7 +50,7 @@ class Traffic:
         self.name, self.user, self.group = name, user, group
 
     def socket(self, release_id: str) -> Path:
-        """Return the socket of an instance; one that an earlier version of this kit started has it a folder higher."""
+        """Return the socket of an instance; one that an earlier version of Slipway started has it one folder higher."""
         before = self.run / f"{release_id}.sock"
         return before if before.is_socket() else self.run / "instances" / before.name
 
@@ -65,8 +66,8 @@ class Traffic:
         return current if self.answering == current else ""
 
     def others(self, *wanted: str) -> list[Release]:
-        """Return the releases that run here beside those that should."""
-        # Of releases that there are: the application can put what it likes beside its socket.
+        """Return the releases that run here but should not."""
+        # Only of existing releases: the application can put anything next to its socket.
         known = [release for release in releases(self.home) if release.id not in wanted]
         return [one for one in known if one.record.get("running") or self.socket(one.id).is_socket()]
 
@@ -74,7 +75,7 @@ class Traffic:
         """Make the sockets' folder now and at each boot, with app.sock leading to the active instance (tmpfiles.d(5))."""
         self.mount_instances()
         to = self.socket(active).relative_to(self.run)
-        # The folder was the application's before there was one for the instances; one that runs since then starts in it.
+        # Before there was a folder for the instances, this one belonged to the application; instances from that time start in it.
         lines = [
             f"d {self.run} 0755 root root -" if to.parent.name else f"d {self.run} 0750 {self.user} {self.group} -"
         ]
@@ -94,7 +95,7 @@ class Traffic:
         return UNITS / f"{str(self.run).strip('/').replace('/', '-')}-instances.mount"
 
     def mount_instances(self) -> None:
-        """Mount a file system for what instances put beside their sockets, now and at each boot.
+        """Mount a file system for the instances' sockets and whatever is put next to them, now and at each boot.
 
         It is small: a full /run stops systemd, and with it every other site. On it no symlink is followed: one in a
         socket's place would lead the edge into a neighbour's.
@@ -121,7 +122,7 @@ WantedBy=local-fs.target
             )
 
     def unmount_instances(self) -> None:
-        """Take the file system and its unit away."""
+        """Remove the file system and its unit."""
         if self.mount_unit.exists():
             subprocess.run(
                 ["systemctl", "disable", "--quiet", "--now", self.mount_unit.name], check=False, capture_output=True
@@ -141,7 +142,7 @@ WantedBy=local-fs.target
         return old if old != release.id else ""
 
     def retire(self, gone: list[Release], drain_timeout: float) -> float:
-        """Wait until nobody talks to instances without traffic, and stop them; return the seconds waited."""
+        """Wait until no client is connected to instances without traffic, and stop them; return the seconds waited."""
         begin = time.monotonic()
         for old in gone:
             while connections(self.socket(old.id)) and time.monotonic() - begin < drain_timeout:
@@ -156,5 +157,5 @@ WantedBy=local-fs.target
         if (release.path / "bin/instance").exists():
             release.instance("stop")
             release.note(running=False)
-        with contextlib.suppress(OSError):  # what the application put in its place is its own
+        with contextlib.suppress(OSError):  # the application may have put something else in its place
             self.socket(release.id).unlink()  # one that was killed leaves it behind
