@@ -59,8 +59,8 @@ dev: app-tools ## The example application on this machine, reloading as you edit
 	@cd $(APP) && $(if $(filter app,$(APP)),$(CURDIR)/$(APP_VENV)/bin/flask,flask) --app '$(MODULE)' run --debug
 
 .PHONY: new-site
-new-site: tools ## A repository of your own, which names this version of Slipway: make new-site SITE=../mysite
-	@[ -n "$(SITE)" ] || { echo "SITE: say where it is to be: make new-site SITE=../mysite" >&2; exit 1; }
+new-site: tools ## Create your own repository, which names this version of Slipway: make new-site SITE=../mysite
+	@[ -n "$(SITE)" ] || { echo "SITE is not set. Name a new folder: make new-site SITE=../mysite" >&2; exit 1; }
 	[ ! -e "$(SITE)" ] || { echo "SITE: $(SITE) exists already. Name a folder that does not." >&2; exit 1; }
 	source=$$(git remote get-url origin 2>/dev/null || echo "file://$(CURDIR)")
 	version=$$(git describe --tags --exact-match 2>/dev/null || git rev-parse HEAD)
@@ -147,7 +147,7 @@ $(VENV)/.ready: requirements.txt
 	# Where the environment forbids Python to keep byte code, Ansible would be compiled at each run.
 	$(VENV)/bin/python -m compileall -q -j 0 -x 'ansible_collections|/tests?/' $$site
 	# Ansible and Molecule keep scratch files under ANSIBLE_HOME, named after the folder's last part
-	# only: a home of its own keeps two checkouts of one name apart, however molecule is called.
+	# only: a separate home keeps two checkouts of one name apart, however molecule is called.
 	prefix=$$(env -u SLIPWAY_PREFIX $(SERVERS) prefix)
 	echo "import os; os.environ.setdefault('ANSIBLE_HOME', os.path.expanduser('~/.ansible/' + os.environ.get('SLIPWAY_PREFIX', '$$prefix')))" > $$site/slipway.pth
 	touch $@

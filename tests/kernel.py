@@ -1,4 +1,4 @@
-"""What the kernel enforces of an application's limits: `make test-kernel`, on a server with a kernel of its own.
+"""What the kernel enforces of an application's limits: `make test-kernel`, on a server with its own kernel.
 
 The throwaway servers of the scenarios share their host's, which need not have quotas and control groups; there the tests
 ask whether the limits are set.
@@ -46,7 +46,7 @@ class Machine:
         return done.stdout.strip()
 
     def boot(self) -> str:
-        """Return which boot of the machine this is; "" where nobody can log in."""
+        """Return which boot of the machine this is; "" where no login is possible."""
         argv = virtual_machine.login(self.known, "cat", "/proc/sys/kernel/random/boot_id")
         return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
 

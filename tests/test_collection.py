@@ -17,7 +17,7 @@ from plugin import ROOT
 LINKS = ROOT / ".collections/ansible_collections/slipway/flask"
 SITE = ROOT / "examples/site"
 PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml") if path.stem != "wiring")
-# A folder of its own in the place of ansible.cfg's collections_path, and a file in the place of a password.
+# A separate folder in place of ansible.cfg's collections_path, and a file in place of a password.
 ONLY_THE_USERS = {"collections_path", "inventory", "vault_password_file"}
 
 
@@ -76,7 +76,7 @@ def test_each_playbook_is_found_where_only_the_collection_is_installed(site: Pat
 
 def test_a_site_is_not_made_in_the_place_of_another(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    for given, message in {"": "SITE: say where", str(tmp_path): f"SITE: {tmp_path} exists already"}.items():
+    for given, message in {"": "SITE is not set", str(tmp_path): f"SITE: {tmp_path} exists already"}.items():
         made = run(["make", "--silent", "new-site", f"SITE={given}"], ROOT)
         assert made.returncode != 0
         assert message in made.stderr

@@ -37,7 +37,7 @@ def log(application: Path, tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "log"
     with (
         path.open("w") as log,
-        # In a session of its own, so that the process that reloads ends with the one that started it.
+        # In a separate session, so that the process that reloads ends with the one that started it.
         subprocess.Popen(
             argv, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         ) as server,

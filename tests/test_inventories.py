@@ -1,4 +1,4 @@
-"""The inventories that come with the kit."""
+"""The inventories that come with Slipway."""
 
 from __future__ import annotations
 

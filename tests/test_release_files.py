@@ -30,7 +30,7 @@ SERVE = "echo {% block greeting %}hello{% endblock %} you\n{% include 'rest.j2' 
 
 
 class Role:
-    """A role of two templates, and an environment that has templates of its own."""
+    """A role of two templates, and an environment that has its own templates."""
 
     def __init__(self, folder: Path) -> None:
         self.own, self.dest = folder / "own", folder / "next"

@@ -13,7 +13,7 @@ from ansible_collections.slipway.flask.plugins.action import release_lock, relea
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git in a folder as somebody."""
+    """Run git in a folder with a name and an address."""
     identity = [
         "-c",
         "user.name=Test",
@@ -29,7 +29,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return an application's folder that is no repository."""
+    """Return an application's folder that is not a repository."""
     application = tmp_path / "application"
     (application / "static").mkdir(parents=True)
     (application / "main.py").write_text("app = 1\n")
@@ -167,7 +167,7 @@ def test_a_source_that_cannot_be_had_is_said_plainly(
 
 
 def test_a_password_in_the_address_is_not_shown() -> None:
-    """What cannot be fetched is said by its address, and the screen of a deploy is often somebody else's log."""
+    """The message names the address, and the output of a deploy is often a log that others read."""
     with pytest.raises(release_source.SourceError) as refused:
         release_source.pack("file://ada:s3cr3t@/no/such/repository.git")
     assert "s3cr3t" not in str(refused.value)
@@ -182,7 +182,7 @@ def test_a_password_in_the_address_is_not_kept_on_the_server() -> None:
     assert release_lock.without_password("v1.2") == "v1.2"
 
 
-# --- A source that attacks whoever packs it
+# --- A source that attacks the machine that packs it
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_nothing_that_a_submodule_names_is_run(repository: Path, trap: tuple[Pat
 
 
 def test_what_a_repository_lacks_is_not_fetched(repository: Path, trap: tuple[Path, Path]) -> None:
-    """As a partial clone would, with a program of its own configuration's choice."""
+    """As a partial clone would, with a program that its own configuration names."""
     program, mark = trap
     git(repository, "config", "remote.origin.url", "git@nowhere.test:x.git")
     git(repository, "config", "remote.origin.promisor", "true")
@@ -317,12 +317,12 @@ def test_what_is_fetched_is_checked_by_git_too(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        (["x -> /etc/cron.d", "x/pwn"], "'x/pwn' lies below 'x', which is a link"),
-        (["x", "x/pwn"], "'x/pwn' lies below 'x', which is a file"),
+        (["x -> /etc/cron.d", "x/pwn"], "'x/pwn' is below 'x', which is a link"),
+        (["x", "x/pwn"], "'x/pwn' is below 'x', which is a file"),
         (["x", "x"], "'x' is there twice"),
-        (["../pwn"], "'../pwn' does not lie below"),
-        (["/etc/cron.d/pwn"], "'/etc/cron.d/pwn' does not lie below"),
-        (["a/.GIT/config"], "is git's own"),
+        (["../pwn"], "'../pwn' is not below"),
+        (["/etc/cron.d/pwn"], "'/etc/cron.d/pwn' is not below"),
+        (["a/.GIT/config"], "is a file of git"),
     ],
 )
 def test_what_would_be_laid_out_elsewhere_is_refused(paths: list[str], message: str) -> None:
@@ -337,11 +337,11 @@ def test_what_would_be_laid_out_elsewhere_is_refused(paths: list[str], message: 
 
 
 def test_a_tracked_file_below_what_has_become_a_link_is_refused(repository: Path, tmp_path: Path) -> None:
-    """What lies there is none of the application's."""
+    """Files there do not belong to the application."""
     (repository / "static/style.css").unlink()
     (repository / "static").rmdir()
     (tmp_path / "private").mkdir()
     (tmp_path / "private/style.css").write_text("secret")
     (repository / "static").symlink_to(tmp_path / "private")
-    with pytest.raises(release_source.SourceError, match=r"'static/style.css' lies below 'static', which is a link"):
+    with pytest.raises(release_source.SourceError, match=r"'static/style.css' is below 'static', which is a link"):
         release_source.pack(str(repository))

@@ -30,7 +30,7 @@ def application() -> dict[str, Any]:
         "previous": OLD,
         "releases": [
             release(ACTIVE, "active", activated=NOW - 3600),
-            release(BROKEN, "failed", failed=NOW, reason="app_module: 'x:y' does not import."),
+            release(BROKEN, "failed", failed=NOW, reason="app_module: 'x:y' cannot be imported."),
             release(OLD, "previous", activated=NOW - 9000, source="https://git.example.com/me/project/that/is/long.git v0.1"),
         ],
         "programs": [
@@ -62,7 +62,7 @@ def test_the_table_says_which_release_is_what_and_why_one_failed(application: di
     moment = report.moment
     assert f"{ACTIVE} active {moment(NOW - 7200)} {moment(NOW - 3600)} v1" in lines
     assert f"{BROKEN} failed {moment(NOW - 7200)} - v1" in lines
-    assert f"{BROKEN} failed on {moment(NOW)}: app_module: 'x:y' does not import." in lines
+    assert f"{BROKEN} failed on {moment(NOW)}: app_module: 'x:y' cannot be imported." in lines
     assert any(line.startswith(OLD) and "…" in line and line.endswith("v0.1") for line in lines)
     served = f"static files of {OLD} are served too, until the next deploy or playbooks/withdraw.yml"
     assert served in lines
@@ -87,7 +87,7 @@ def test_a_deploy_that_failed_is_shown_with_its_step_and_reason(application: dic
 
 
 def test_who_deploys_and_that_the_site_is_closed_is_said(application: dict[str, Any]) -> None:
-    assert "lock nobody deploys" in table(application)
+    assert "lock not held" in table(application)
     lock = {"who": "ada", "host": "desk", "since": NOW, "verb": "deploy", "step": None, "id": None, "source": None}
     lines = table(application | {"lock": lock, "maintenance": NOW})
     assert f"lock ada from desk, since {report.moment(NOW)} (deploy, step: begin)" in lines
@@ -122,7 +122,7 @@ def test_where_nothing_is_deployed_that_is_the_one_message(application: dict[str
     nothing = application | {"releases": [], "programs": [], "deploys": [], "active": "", "previous": ""}
     gone = {"name": "book", "bytes": None, "connections": 0, "problem": "no such user: postgres"}
     assert table(nothing, database=gone) == [
-        "book on web1: nothing is deployed yet. ansible-playbook site.yml brings it."
+        "book on web1: nothing is deployed yet. Run ansible-playbook site.yml to deploy it."
     ]
 
 

@@ -41,6 +41,6 @@ def test_scenario_has_a_play_and_tests(scenario: Path) -> None:
 
 
 def test_every_role_has_a_scenario() -> None:
-    """One without tasks of its own is asked by those that depend on it."""
+    """A role without its own tasks is tested by those that depend on it."""
     roles = {path.parents[1].name for path in ROOT.glob("roles/*/tasks/main.yml")}
     assert roles - {path.parent.name for path in SCENARIOS} == set()

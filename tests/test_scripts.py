@@ -1,4 +1,4 @@
-"""The programs of a release, as the roles render them: shellcheck finds no fault in them, nor in the kit's own scripts."""
+"""The programs of a release, as the roles render them: shellcheck finds no fault in them, nor in Slipway's own scripts."""
 
 from __future__ import annotations
 

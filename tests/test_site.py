@@ -35,7 +35,7 @@ def test_logs_come_host_by_host_and_of_one_that_cannot_be_reached_that_is_said()
         {"title": "web1, edge, a.access.log", "lines": ["GET /"]},
         {"title": "web1, edge, a.error.log", "lines": []},
         {"title": "db1, database", "lines": ["ready"]},
-        {"title": "gone", "lines": ["It cannot be reached, or not be looked at."]},
+        {"title": "gone", "lines": ["It cannot be reached or read."]},
     ]
 
 
@@ -58,7 +58,7 @@ def test_a_status_has_what_is_known_of_each_host() -> None:
     assert hosts["gone"] == {
         "application": None,
         "database": None,
-        "problem": "it cannot be reached, or not be looked at.",
+        "problem": "it cannot be reached or read.",
     }
 
 
@@ -75,12 +75,15 @@ def test_a_removal_says_what_is_gone_and_what_is_kept() -> None:
         "web2": {"application_removed": {"changed": False, "kept": []}},
         "db1": {"database_dumps": said("/var/backups/slipway/book.dump")},
     }
-    apps = ["web1: shared, release.log are kept in /var/backups/slipway/book-1/", "web2: there is no book to remove."]
+    apps = [
+        "web1: shared, release.log are kept in /var/backups/slipway/book-1/",
+        "web2: book was not found, nothing was removed.",
+    ]
     dump = "db1: a dump of the database that was removed is kept as /var/backups/slipway/book.dump"
     assert removal(hostvars, database=True) == ["web1: book was removed.", *apps, dump]
     assert removal(hostvars, dry_run=True)[0] == "web1: book would be removed."
 
 
 def test_a_removal_that_leaves_the_database_says_so() -> None:
-    stays = "db1: a database, if there is one, stays; -e remove_database=true removes it, after a dump."
+    stays = "db1: the database, if there is one, was kept; -e remove_database=true removes it, after a dump."
     assert removal({"db1": {}}) == [stays]

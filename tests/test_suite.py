@@ -1,4 +1,4 @@
-"""The suite itself: what it counts, what it shows of a failure, what runs beside what, and what a change can touch."""
+"""The suite itself: what it counts, what it shows of a failure, what runs at the same time, and what a change can touch."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ raise SystemExit(1)
 
 
 def test_of_checks_under_load_one_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the lanes are used by the others meanwhile."""
+    """In the meantime the others use the lanes."""
     together: list[set[str]] = []
     under_way: set[str] = set()
     changed = threading.Condition()

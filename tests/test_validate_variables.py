@@ -46,7 +46,9 @@ def judge(*names: str, own: Collection[str] = ()) -> tuple[list[str], list[str]]
     }.items(),
 )
 def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(name: str, meant: str) -> None:
-    said = f"{name}: there is no such variable; did you mean {meant}? If it is one of your own, name it in slipway_own_variables."
+    said = (
+        f"{name}: there is no such variable; did you mean {meant}? If it is your own, list it in slipway_own_variables."
+    )
     assert judge(name) == ([said], [])
 
 
@@ -61,10 +63,10 @@ def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(name: str, meant:
     }.items(),
 )
 def test_a_variable_that_all_roles_of_a_kind_have_is_named(name: str, now: str) -> None:
-    assert judge(name) == ([f"{name}: its name is {now}."], [])
+    assert judge(name) == ([f"{name}: its new name is {now}."], [])
 
 
-# Of roles that many use beside the kit, and of a user's own hooks and host variables.
+# Variables of roles that many use with Slipway, and of a user's own hooks and hosts.
 FOREIGN = """
     app_version app_user app_home app_port app_release_notes app_root common_ssh_port common_packages_extra nginx_vhosts nginx_user
     nginx_upstreams nginx_error_log nginx_remove_default_vhost nginx_worker_connections_max systemd_timesyncd_servers systemd_units
@@ -78,7 +80,7 @@ FOREIGN = """
 def test_a_name_of_somebody_else_s_is_let_be(name: str) -> None:
     wrong, strange = judge(name)
     assert wrong == []
-    warning = f"{name} is no variable of Slipway's. If it is one of your own, name it in slipway_own_variables."
+    warning = f"{name} is not a variable of Slipway. If it is your own, list it in slipway_own_variables."
     assert strange == ([warning] if name.split("_")[0] in ROLES else [])
 
 
@@ -110,7 +112,7 @@ def test_steps_from_one_word_to_another_are_counted_as_far_as_they_matter(one: s
 def test_a_string_is_no_list() -> None:
     options = {"app_domains": {"type": "list"}, "app_name": {"type": "str"}}
     assert validate_variables.not_lists({"app_domains": "www.example.com", "app_name": "x"}, options) == [
-        "app_domains: 'www.example.com' is no list; write it as [www.example.com]."
+        "app_domains: 'www.example.com' is not a list; write it as [www.example.com]."
     ]
     assert validate_variables.not_lists({"app_domains": ["www.example.com"]}, options) == []
 

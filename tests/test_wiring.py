@@ -77,7 +77,7 @@ def test_what_a_role_names_is_its_own_or_its_contract_s() -> None:
 
 
 def test_no_playbook_is_a_program() -> None:
-    """What takes a loop or a condition of Jinja's is a filter, with a test of its own."""
+    """What takes a loop or a condition in Jinja is a filter with its own test."""
     assert [path.name for path, text in TEXT.items() if "{%" in text] == []
 
 

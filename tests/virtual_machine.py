@@ -1,4 +1,4 @@
-"""A throwaway Debian 13 server with a kernel of its own: what a container shares with its host can be tried there.
+"""A throwaway Debian 13 server with its own kernel: it can test what a container shares with its host.
 
 Needs root, and the Debian packages in PACKAGES. qemu takes KVM where it can, and else translates every instruction, which
 takes minutes in place of seconds; SLIPWAY_ACCELERATOR=tcg has it do that where KVM is there but does not work.
@@ -24,7 +24,7 @@ BARE = (*recipe.BARE, "initramfs-tools", "linux-image-cloud-amd64", "systemd-res
 MEMORY_MB = 2048
 BOOT_TIMEOUT_SECONDS = 600  # only a failure takes so long
 
-# Runs in the new system's root, with its path as $1: a root file system with quotas of users, as docs/security.md has it.
+# Runs in the new system's root, with its path as $1: a root file system with user quotas, as docs/security.md has it.
 CUSTOMIZE = """
 set -eu
 echo '/dev/vda / ext4 usrquota,errors=remount-ro 0 1' > "$1/etc/fstab"
@@ -63,7 +63,7 @@ def build(folder: Path) -> None:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
+    """Return a free port of the loopback address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

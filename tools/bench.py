@@ -36,7 +36,7 @@ def run(*argv: str) -> str:
 
 
 def site(source: Path, playbook: str = "site.yml") -> str:
-    """Run a playbook of the kit against the benchmark's server."""
+    """Run a playbook of Slipway against the benchmark's server."""
     known = json.loads((ROOT / f".servers/{SERVER}.json").read_text())
     variables = {name: value for name, value in known.items() if name.startswith("ansible_")}
     inventory = ["--inventory", "inventories/demo", "--limit", "demo"]

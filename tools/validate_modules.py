@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The linter of ansible-core for modules, and ansible-doc: what the documentation says is what the module takes.
 
-ansible-test would run the first in an environment of its own, for which it downloads pip. Source: ansible-core 2.19,
+ansible-test would run the first in its own environment, for which it downloads pip. Source: ansible-core 2.19,
 ansible_test/_internal/commands/sanity/validate_modules.py.
 """
 

@@ -1,6 +1,6 @@
 """Many connections from one client of a server: `attempt` and `hold` in a test, this file's `main` over there.
 
-The client is a network of its own in the server, so that it has addresses that are not the server's. This file needs nothing
+The client is in its own network on the server, so that it has addresses that are not the server's. This file needs nothing
 but the standard library of Debian 12's Python.
 """
 

@@ -83,7 +83,7 @@ class Edge:
         connection: http.client.HTTPConnection | None = None,
         port: int = 80,
     ) -> Answer:
-        """Send a request, on a connection of its own where none is given."""
+        """Send a request, on a new connection where none is given."""
         with contextlib.ExitStack() as stack:
             if connection is None:
                 connection = stack.enter_context(contextlib.closing(self.connect(port)))

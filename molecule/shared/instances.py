@@ -19,7 +19,7 @@ from socket_client import PATIENCE_SECONDS, Answer, ask
 
 
 class Instance:
-    """A release that is served on a socket of its own."""
+    """A release that is served on its own socket."""
 
     def __init__(self, host: Host, release: str, name: str) -> None:
         self.host, self.release, self.unit = host, release, f"test-{name}"

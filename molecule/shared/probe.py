@@ -45,7 +45,7 @@ def ask(
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> Answer:
-    """Send one request to an address (port 80), with a Host header of one's choice."""
+    """Send one request to an address (port 80), with any Host header."""
     connection = http.client.HTTPConnection(address, timeout=DEADLINE_SECONDS)
     try:
         connection.request(method, path, body, {"Host": host or address, **(headers or {})})

@@ -44,7 +44,7 @@ class Answer:
 
 
 def ask(host: Host, path: str, *urls: str, lanes: int = 1, keep: bool = False) -> list[Answer]:
-    """GET the URLs one after the other, in so many lanes at once, each request on a connection of its own or not."""
+    """GET the URLs one after the other, in that many lanes at once, each request on its own connection or not."""
     program = Path(__file__).read_text()
     plan = json.dumps({"path": path, "urls": urls, "lanes": lanes, "keep": keep})
     result = host.run("python3 -c %s %s", program, plan)

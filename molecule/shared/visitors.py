@@ -1,6 +1,6 @@
 """Visitors who never stop: connections that are kept, and every answer held to account.
 
-Each visitor walks in a circle: a page, the style sheet that this page names, an entry of its own in the book. A connection
+Each visitor walks in a circle: a page, the style sheet that this page names, its own entry in the book. A connection
 is opened again only where the answer before announced its end, which is HTTP (RFC 9112, section 9.6) and which nginx does
 after `keepalive_requests`; one that ends in any other way is an error.
 """
@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 
 VISITORS = 32
-PAUSE_SECONDS = 0.8  # after each answer, on average: a test machine's cores have deploys to do beside
+PAUSE_SECONDS = 0.8  # after each answer, on average: a test machine's cores have deploys to do, too
 PATIENCE_SECONDS = 60  # only a failure takes so long
 NAME = "A visitor"
 # Nothing goes on for ever: far above what any journey takes.
@@ -73,7 +73,7 @@ class Visitors:
         return {release for _, release in itertools.takewhile(lambda page: page[0] > moment, latest_first)}
 
     def all_come_round(self) -> None:
-        """Wait until each visitor has begun and ended a round without a fault. None pauses meanwhile."""
+        """Wait until each visitor has begun and ended a round without a fault. None pauses in the meantime."""
         self._hurrying.set()
         with self._state:
             goal = [rounds + 2 for rounds in self._rounds]  # the first may have begun already

@@ -1,4 +1,4 @@
-"""A pytest plugin: each run writes a JUnit file of its own into the folder named by SLIPWAY_RESULTS.
+"""A pytest plugin: each run writes its own JUnit file into the folder named by SLIPWAY_RESULTS.
 
 Loaded by tools/suite with PYTEST_PLUGINS, also into the runs that Molecule starts: one check may start several.
 """

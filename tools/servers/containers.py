@@ -83,7 +83,7 @@ def create(name: str, debian: str) -> Server:
         "--stop-timeout=20",
         "--stop-signal=SIGRTMIN+3",  # has systemd power off
         image_name(debian),
-        # The clock and the kernel's modules are the machine's. podman ignores --cap-drop beside --privileged.
+        # The clock and the kernel's modules are the machine's. podman ignores --cap-drop with --privileged.
         "setpriv",
         "--bounding-set=-sys_time,-sys_module",
         "/sbin/init",
@@ -118,7 +118,7 @@ def free_address(name: str, subnet: ipaddress.IPv4Network) -> str:
 def wait_until_booted(machine: Server) -> None:
     """Wait until sshd lets us in and systemd has started what it had to start.
 
-    A unit that failed is reported, and is no error. Raises SetupError with the log's end after BOOT_TIMEOUT_SECONDS.
+    A unit that failed is reported, and is not an error. Raises SetupError with the log's end after BOOT_TIMEOUT_SECONDS.
     """
     deadline = time.monotonic() + BOOT_TIMEOUT_SECONDS
     while True:

@@ -53,7 +53,7 @@ def empty_cgroup() -> None:
     cd $top/{N.prefix} 2>/dev/null || exit 0
     tries=0
     while grep -q '^populated 1' cgroup.events && [ $tries -lt 100 ]; do
-      # cgroup.kill came with Linux 5.14. A process that ended by itself meanwhile is no failure: the loop looks again.
+      # cgroup.kill came with Linux 5.14. A process that ended by itself in the meantime is not a failure: the loop looks again.
       echo 1 2>/dev/null > cgroup.kill || find . -name cgroup.procs -exec cat {{}} + |
         xargs -r kill -9 2>/dev/null || true
       sleep 0.05

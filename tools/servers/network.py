@@ -41,7 +41,7 @@ def mac_of(address: str) -> str:
 
 
 def keep_bridge_address(name: str) -> None:
-    """Give the bridge a hardware address of its own, once the server `name` has brought it up.
+    """Give the bridge its own hardware address, once the server `name` has brought it up.
 
     Otherwise it has that of one server's end, and another when that one goes. The others would go on sending to the old one
     for up to a minute, and their connections stand still for nearly two.
@@ -58,7 +58,7 @@ def network_file() -> Path:
 
 
 def stored_subnet() -> str | None:
-    """Return the subnet that podman noted for our network (10.1.2.0/24), None where there is no network."""
+    """Return the subnet that podman recorded for the network (10.1.2.0/24), None where there is no network."""
     try:
         network = json.loads(network_file().read_text())
         return str(network["subnets"][0]["subnet"])

@@ -48,7 +48,7 @@ def call_podman(*arguments: str, check: bool, text_in: str | None = None) -> sub
     """Run podman. Raises SetupError where there is no keeper and, with `check`, where podman fails."""
     pid = keeper()
     if pid is None:
-        raise SetupError("The process that keeps the mount namespace has gone. Run that again.")
+        raise SetupError("The process that keeps the mount namespace has ended. Run this again.")
     scratch = "/var/tmp"  # noqa: S108 - podman gives its files there random names
     env = {**lasting_environment(), "CONTAINERS_CONF": f"{N.data}/containers.conf", "TMPDIR": scratch}
     return run(podman_command(pid, *arguments), check=check, text_in=text_in, env=env)

@@ -40,7 +40,7 @@ class Server:
     def ssh_options(self) -> list[str]:
         """Return the options of ssh that reach it."""
         options = {
-            # A throwaway server's key is a new one each time, and nobody else is on its network.
+            # A throwaway server's key is a new one each time, and no other machine is on its network.
             "StrictHostKeyChecking": "no",
             "UserKnownHostsFile": "/dev/null",
             "LogLevel": "ERROR",

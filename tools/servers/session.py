@@ -25,7 +25,7 @@ def ensure_keeper() -> int:
         for container in podman("ps", "--all", "--quiet", "--external").split():
             podman("rm", "--force", "--time", "0", container, check=False)
         if podman("ps", "--all", "--quiet"):
-            raise SetupError(f"Old container records will not go: remove {N.data} and try again.")
+            raise SetupError(f"Old container records could not be removed: remove {N.data} and try again.")
     return pid
 
 

@@ -26,7 +26,7 @@ FAST_ONLY = re.compile(
     r"^(tests|tools|inventories|\.ci|(examples/site/)?\.github)/|^roles/\w+/README\.md$"
     r"|^(\.[\w.-]+|Makefile|requirements\.(in|yml))$"
 )
-# What the whole site is made of beside the roles.
+# What the whole site consists of in addition to the roles.
 OF_JOURNEYS = re.compile(r"^(site\.yml|galaxy\.yml|meta/|examples/|playbooks/|templates/|app/|roles/app/)")
 SHARED = ROOT / "molecule/shared"
 # The shortest journey that has a role. `matrix` has all others: those that an environment has to choose.

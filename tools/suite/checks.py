@@ -49,7 +49,7 @@ class Check:
 
     @property
     def under_load(self) -> bool:
-        """Whether it counts visitors' lost requests (tests marked so), and so never runs beside another that does."""
+        """Whether it counts visitors' lost requests (tests marked so), and so never runs at the same time as another that does."""
         tests = (ROOT / "molecule" / self.scenario).glob("tests/**/*.py") if self.scenario else ()
         return any("mark.lost_requests" in path.read_text() for path in tests)
 

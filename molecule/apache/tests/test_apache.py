@@ -1,4 +1,4 @@
-"""What Apache promises beside what every edge does (molecule/shared/edge_promises)."""
+"""What Apache promises in addition to what every edge does (molecule/shared/edge_promises)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SWITCH = Path(__file__).parents[1] / "switch.yml"
 @pytest.mark.parametrize("port", [80, 8080])
 @pytest.mark.parametrize("name", ["unknown.test", "default", "localhost", "one.test.evil.test"])
 def test_an_unknown_host_is_misdirected(edge: Edge, name: str, port: int) -> None:
-    """Neither the first site nor Debian's welcome page answers for names nobody claims; the connection ends."""
+    """Neither the first site nor Debian's welcome page answers for names that no site has; the connection ends."""
     answer = edge.send(f"GET / HTTP/1.1\r\nHost: {name}\r\n\r\n", port)
     assert answer.startswith(b"HTTP/1.1 421 ")
     assert answer.endswith(b"No site of this name is here.")
@@ -42,7 +42,7 @@ def test_the_address_alone_shows_no_site(edge: Edge) -> None:
 
 
 def test_nothing_of_apache_s_own_stands_before_the_application(edge: Edge) -> None:
-    """Debian's package brings icons, a status page and programs below URLs of its own."""
+    """Debian's package brings icons, a status page and programs below its own URLs."""
     for path in ("/icons/", "/icons/README", "/server-status", "/cgi-bin/test", "/index.html"):
         assert edge.ask(path).json["path"] == path
 
@@ -199,7 +199,7 @@ def test_no_module_of_the_application_s_runs_here(run: Run) -> None:
 
 
 def test_apache_took_its_limits_over(run: Run) -> None:
-    """The package starts it with limits of its own, and only a restart changes them."""
+    """The package starts it with its own limits, and only a restart changes them."""
     run("zcat --force /var/log/apache2/error.log* | (! grep 'not allowed during restart')")
 
 
@@ -211,7 +211,7 @@ def test_all_processes_are_there_from_the_start(run: Run) -> None:
     assert "event" in run("apachectl -V 2>/dev/null | grep 'Server MPM'")
 
 
-# --- Directives and templates of one's own: the site `page`
+# --- A user's own directives and templates: the site `page`
 
 
 def test_directives_of_one_s_own_stand_beside_the_site_and_inside_it(edge: Edge) -> None:

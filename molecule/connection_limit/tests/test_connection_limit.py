@@ -25,7 +25,7 @@ Opened = Callable[..., int]
 
 @pytest.fixture(scope="module", autouse=True)
 def client(host: Host) -> None:
-    """A client in a network of its own."""
+    """A client in its own network."""
     connections.install(host)
 
 
@@ -86,7 +86,8 @@ def test_the_firewall_s_own_configuration_does_not_take_the_limit_away(opened: O
     for verb in ("start", "reload", "restart", "stop"):
         host.check_output(f"systemctl {verb} nftables")
         until(
-            lambda: host.check_output("nft list tables").count("slipway_connection_limit") == 2, f"{verb} is made good"
+            lambda: host.check_output("nft list tables").count("slipway_connection_limit") == 2,
+            f"the tables are back after {verb}",
         )
         assert opened() == FIRST
         assert opened(port=8080) == SECOND

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Deploys an environment as somebody does who has no clone: from a repository made by `make new-site`, with the collection
+# Deploys an environment as a user without a clone does: from a repository made by `make new-site`, with the collection
 # installed in it and no setting of the clone's. own_repository.sh <clone> <environment> [<argument of ansible-playbook>...]
 set -eu
 clone=$1 environment=$2

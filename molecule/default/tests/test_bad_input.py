@@ -42,7 +42,12 @@ def nothing_changes() -> Iterator[None]:
                 "app_disk_max: the file system of /srv/guestbook/shared on default-trixie (overlay) is mounted",
             )
         },
-        {"edge": ("lighttpd", 'edge: "lighttpd" is no web server that Slipway sets up. Set it to nginx or apache.')},
+        {
+            "edge": (
+                "lighttpd",
+                'edge: "lighttpd" is not a web server that Slipway supports. Set it to nginx or apache.',
+            )
+        },
         {"app_server": ("mod_wsgi", "app_server: mod_wsgi is a module of Apache")},
         {
             "app_health_timeout_seconds": ("soon", "app_health_timeout_seconds"),
@@ -51,16 +56,16 @@ def nothing_changes() -> Iterator[None]:
             "app_modul": ("main:app", "app_modul: there is no such variable; did you mean app_module?"),
             "app_domains": (
                 "www.example.com",
-                "app_domains: 'www.example.com' is no list; write it as [www.example.com]",
+                "app_domains: 'www.example.com' is not a list; write it as [www.example.com]",
             ),
             "nginx_listen": ({"port": 80}, "nginx_listen"),
-            "edge_server_names": (["x.test"], "edge_server_names: playbooks/wiring.yml gives it its value"),
+            "edge_server_names": (["x.test"], "edge_server_names: playbooks/wiring.yml sets it"),
             "postgresql_max_connections": ("many", "postgresql_max_connections"),
         },
         {
             "app_env": ({"A-B": "1"}, "app_env: A-B cannot name an environment variable"),
             "app_domains": ([], "app_domains: it is empty"),
-            "app_static_url": ("/", "app_static_url: / is no folder of the site"),
+            "app_static_url": ("/", "app_static_url: / is not a folder of the site"),
         },
     ],
     ids="-".join,

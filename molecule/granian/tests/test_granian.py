@@ -1,4 +1,4 @@
-"""What the granian role promises beside what every app server does (molecule/shared/app_servers)."""
+"""What the granian role promises in addition to what every app server does (molecule/shared/app_servers)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_connection_is_kept_for_further_requests(plain: Instance) -> None:
 
 
 def test_a_worker_takes_so_many_connections_and_no_more(tuned: Instance, host: Host) -> None:
-    """One that is kept waits for nobody; the others wait in the kernel's queue."""
+    """A connection that is kept does not wait; the others wait in the kernel's queue."""
     # The kernel hands connections over in the order in which they came: those that are held have their places first.
     hold_and_ask = (
         "import socket, sys\n"
@@ -148,10 +148,10 @@ def test_what_cannot_work_is_refused_before_anything_changes(host: Host) -> None
     settings = {"uds_permissions": 511, "--workers": 3}
     wrong: list[tuple[str, Any, str]] = [
         ("granian_workers", 0, "granian_workers, granian_blocking_threads, granian_backlog: 0, 4 and 1024."),
-        ("granian_backpressure", 2, "granian_backpressure: 2 connections keep 4 threads"),
+        ("granian_backpressure", 2, "granian_backpressure: 2 connections are too few for 4 threads"),
         ("granian_graceful_timeout_seconds", 0, "granian_graceful_timeout_seconds: 0 is not between 1 and 1800"),
         ("granian_workers_lifetime_seconds", 59, "granian_workers_lifetime_seconds: 59 is too short"),
-        ("granian_workers_max_rss_mb", -1, "granian_workers_max_rss_mb: -1 is no size"),
+        ("granian_workers_max_rss_mb", -1, "granian_workers_max_rss_mb: -1 is not a size"),
         ("granian_settings", settings, "granian_settings: uds-permissions cannot be set"),
         ("granian_settings", settings, "granian_settings: uds_permissions, --workers must be names of options"),
     ]

@@ -1,4 +1,4 @@
-"""What the gunicorn role promises beside what every app server does (molecule/shared/app_servers)."""
+"""What the gunicorn role promises in addition to what every app server does (molecule/shared/app_servers)."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def victim_beside(site: Site) -> Site:
 
 @contextmanager
 def visited(*sites: Site) -> Iterator[None]:
-    """Have a visitor at each site meanwhile, who gets every page."""
+    """Have a visitor at each site in the meantime, who gets every page."""
     over = threading.Event()
     pages: dict[str, list[Answer | OSError]] = {site.name: [] for site in sites}
 
@@ -103,7 +103,7 @@ def deployed(site: Site) -> str:
 
     No visitor notices.
     """
-    # What stood in its home had a say in its next build, and ran there.
+    # Files in its home affected its next build, and ran there.
     code, output = told(
         site, "mkdir -p $HOME/.config/uv && echo 'no toml' > $HOME/.config/uv/uv.toml && ls -A $HOME/.config"
     )
@@ -124,7 +124,7 @@ def deployed(site: Site) -> str:
             assert found
             assert float(found[1]) <= 2.0, judgement
             site.host.check_output("rm %s/wait", build)
-            # Without PrivatePIDs it can be ended by whoever guesses its number (docs/security.md).
+            # Without PrivatePIDs it can be ended by any process that guesses its number (docs/security.md).
             assert look_at(site, "prestart", shared, played) == (False, site is TRUDY)
             # What prepares a release may write where the release will.
             writable = site.host.check_output("systemctl show --property=ReadWritePaths --value %s-prestart", site.name)
@@ -215,7 +215,7 @@ def test_an_application_writes_nowhere_but_in_its_own_folders(site: Site) -> Non
 
 
 def test_nobody_else_reads_an_application_s_secrets(site: Site, deployed: str) -> None:
-    """Wherever a server keeps files, asked as a user who is nobody."""
+    """Wherever a server keeps files, read as the user nobody."""
     secret = site.host.check_output("cat /srv/%s/secret_key", site.name)
     places = "/srv /etc /opt /run /var/log /var/lib /tmp /dev/shm"
     found = site.host.run(f"cd / && runuser -u nobody -- grep -rsl -D skip -F -e {secret} -e {PASSWORD} {places}")
@@ -309,7 +309,7 @@ def test_what_leaked_is_withdrawn_at_once(site: Site, deployed: str) -> None:
 
 
 def test_it_is_removed_whatever_it_does(site: Site) -> None:
-    """Its process goes on as a child of its own, ahead of whoever looks it up; its folders are too deep for Python."""
+    """Its process forks again and again, and so escapes a loop over the processes; its folders are too deep for Python."""
     name, host = site.name, site.host
     uid = host.check_output("id --user %s", name)
     # Nothing else is there, so that the folders are not kept but removed.

@@ -42,7 +42,7 @@ STEP_SECONDS = 120
 
 
 class Source:
-    """The application's folder, as somebody works on it."""
+    """The application's folder, as a developer works on it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -99,7 +99,7 @@ while time.monotonic() < deadline:
         lock = json.loads(pathlib.Path(home, "deploy.lock").read_text())
         there = (lock.get("pid"), lock.get("step")) == (int(pid), step)
     for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*") if there else ():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended in the meantime
             if os.readlink(fd) == home:
                 os.kill(int(fd.parts[2]), int(number))
                 print(fd.parts[2])
@@ -110,7 +110,7 @@ sys.exit(f"no process was in the step {step}: {lock}")
 
 
 class Deploy:
-    """A deploy that runs beside the test."""
+    """A deploy that runs while the test does."""
 
     def __init__(self, source: Source, output: Path, **variables: object) -> None:
         argv = playbook_command(
@@ -151,7 +151,7 @@ class Deploy:
     def kill_in(self, host: Host, step: str) -> None:
         """Kill it in a step: a task of the play by its name, or what its lock on the server says.
 
-        What is done on the server stands still until it is killed, and then goes on to the step's end.
+        The work on the server is paused until the deploy is killed, and then goes on to the step's end.
         """
         if step in SERVER_STEPS:
             pid = self.signal(host, step, signal.SIGSTOP)
@@ -205,7 +205,7 @@ def log(host: Host) -> list[dict[str, Any]]:
 
 
 def holder(host: Host) -> dict[str, Any]:
-    """Return who deploys; {} where nobody does."""
+    """Return the holder of the lock; {} where there is none."""
     lock: dict[str, Any] = json.loads(host.run("cat %s/deploy.lock", HOME).stdout or "{}")
     return lock
 
@@ -286,7 +286,7 @@ def no_visitor_is_let_down(host: Host, visitors: Visitors) -> Iterator[None]:
 
 
 # Waits for the end of a unit; prints how many connections its socket had at the last moment before it was told to stop.
-# Source: proc_net(5), /proc/net/unix: state 03 is connected, and the accepting side bears the listener's path.
+# Source: proc_net(5), /proc/net/unix: state 03 is connected, and the accepting side has the listener's path.
 LAST_CONNECTIONS = """
 import pathlib, subprocess, sys
 unit, path = sys.argv[1:]
@@ -335,7 +335,7 @@ def cannot_migrate(source: Source) -> None:
 @pytest.mark.parametrize(
     ("change", "reasons"),
     [
-        (cannot_be_imported, ["app_module: 'guestbook:create_app()' does not import", "RuntimeError: no such luck"]),
+        (cannot_be_imported, ["app_module: 'guestbook:create_app()' cannot be imported", "RuntimeError: no such luck"]),
         (cannot_be_started, ["app_health_path: the release", "did not come up", "RuntimeError: no such luck"]),
         (answers_500, ["app_health_path: the release", "did not come up: answered 500"]),
         (
@@ -430,7 +430,7 @@ def test_a_second_deploy_says_who_is_at_it_and_since_when(host: Host, source: So
             code, output = deploy(source)
             assert code != 0
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(before["since"]))
-            assert f"app_lock_break: root has been at it from {os.uname().nodename} since {since}" in output
+            assert f"app_lock_break: root has held the deploy lock from {os.uname().nodename} since {since}" in output
             assert holder(host) == before
             host.check_output("touch %s", done)
             code, output = first.end()
@@ -459,7 +459,7 @@ def test_the_lock_of_a_machine_that_is_gone_is_broken_by_name_only(host: Host, s
     host.check_output("echo %s > %s/deploy.lock", json.dumps(lock), HOME)
     code, output = deploy(source)
     assert code != 0
-    assert "app_lock_break: ada has been at it from difference-engine since" in output
+    assert "app_lock_break: ada has held the deploy lock from difference-engine since" in output
     assert "again with -e app_lock_break=true" in output
     assert (active(host), holder(host)) == (old, lock)
     code, output = deploy(source, app_lock_break=True)
@@ -493,7 +493,7 @@ def test_a_deploy_that_is_killed_at_any_step_is_made_good_by_the_next(
 ) -> None:
     edition, before = source.new_edition(), len(log(host))
     for number, step in enumerate(STEPS):
-        # Each has settings of its own: what the one before still did after its end is not what this one would do.
+        # Each has different settings, so that what the one before did after its end is not what this one would do.
         with Deploy(source, tmp_path / str(number), app_env={"NEW": f"settings {number}"}) as killed:
             killed.kill_in(host, step)
         assert SITE.ask("/").status == 200
@@ -535,7 +535,7 @@ def test_a_step_that_dies_on_the_server_is_made_good_by_the_next_deploy(
 def test_a_switch_that_was_torn_in_the_middle_is_completed_by_the_next_deploy(
     host: Host, source: Source, visitors: Visitors, tmp_path: Path
 ) -> None:
-    """Between the two renames of a switch: the static files are the new release's already, the pages still the old one's."""
+    """Between the two renames of a switch: the static files are of the new release already, the pages still of the old one."""
     old, edition, began = active(host), source.new_edition(), time.monotonic()
     torn = tmp_path / "torn.yml"
     first = {"src": "releases/{{ _app_release.id }}", "dest": f"{HOME}/current", "state": "link"}

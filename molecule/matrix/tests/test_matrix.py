@@ -53,7 +53,7 @@ def change(source: Path) -> None:
 
 
 def run(playbook: str, way: tuple[str, str, str], **variables: object) -> None:
-    """Run one of the kit's playbooks with a way chosen; it must succeed."""
+    """Run one of Slipway's playbooks with a way chosen; it must succeed."""
     chosen = dict(zip(("app_server", "app_process_manager", "edge"), way, strict=True))
     result = play(ROOT / playbook, inventory=ENVIRONMENT, **chosen, **variables)
     assert result.returncode == 0, said(result)

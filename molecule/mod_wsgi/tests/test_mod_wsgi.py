@@ -1,4 +1,4 @@
-"""What the mod_wsgi role promises beside what every app server does (molecule/shared/app_servers)."""
+"""What the mod_wsgi role promises in addition to what every app server does (molecule/shared/app_servers)."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_request_that_takes_too_long_costs_its_process(tuned: Instance) -> Non
 
 
 def test_nothing_serves_on_when_its_apache_was_killed(host: Host) -> None:
-    """bin/serve ends with a fault, which whoever supervises sees, and takes the rest along."""
+    """bin/serve ends with an error, which the supervisor sees, and ends the other processes."""
     with running(host, "plain", "killed") as instance:
         pid = apache(instance)
         host.check_output(f"kill -9 {pid}")

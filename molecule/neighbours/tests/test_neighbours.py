@@ -80,7 +80,7 @@ def unnoticed_by(neighbour: Site) -> Iterator[None]:
     assert {status for status, _ in answers} == {200}, [answer for answer in answers if answer[0] != 200]
     assert len(answers) > 5
     assert belongings(neighbour) == before
-    if neighbour is TIDES:  # it counts in its database: none was lost, and nobody else counted
+    if neighbour is TIDES:  # it counts in its database: no request was lost, and no other was counted
         numbers = [int(body.split()[-1]) for _, body in answers]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
@@ -105,7 +105,7 @@ def shown(site: Site, *arguments: str, **variables: object) -> str:
 
 def test_the_status_of_what_is_not_deployed_is_one_message() -> None:
     output = shown(TIDES, app_name="newcomer")
-    assert f"newcomer on {SERVER}: nothing is deployed yet. ansible-playbook site.yml brings it." in output
+    assert f"newcomer on {SERVER}: nothing is deployed yet. Run ansible-playbook site.yml to deploy it." in output
     assert "disk" not in output
     assert status(TIDES, app_name="newcomer")["application"]["releases"] == []
 
@@ -122,7 +122,7 @@ def test_deploys_and_rollbacks_of_the_one_are_unnoticed_by_the_other() -> None:
         try:
             builds = """grep -q '"step": "build"' /srv/guestbook/deploy.lock"""
             until(lambda: GUESTBOOK.host.run(builds).rc == 0, "the second release is built", 300)
-            # A deploy is under way, and whoever looks is not in its way.
+            # A deploy is running, and the playbooks that only read do not block it.
             lock = status(GUESTBOOK)["application"]["lock"]
             assert (lock["verb"], lock["step"]) == ("deploy", "build")
             assert lock["who"]
@@ -224,7 +224,7 @@ def test_maintenance_closes_the_one_site_and_leaves_assets_and_the_other_open() 
         assert TIDES.ask("/static/none.css").status == 503  # nothing reaches the application
         since = status(TIDES)["application"]["maintenance"]
         assert abs(since - time.time()) < 300
-        # A deploy meanwhile works, and does not open the site.
+        # A deploy during maintenance works, and does not open the site.
         code, output = TIDES.playbook("deploy", app_env={"SEA": "Irish Sea"})
         assert code == 0, output
         assert TIDES.ask("/").status == 503
@@ -253,14 +253,14 @@ def test_a_removal_has_to_be_confirmed_and_a_dry_run_of_it_removes_nothing() -> 
         for said in ({}, {"remove": "tides"}):
             code, output = GUESTBOOK.playbook("remove", **said)
             assert code != 0
-            assert "run it again with -e remove=guestbook; nothing was changed" in " ".join(output.split())
+            assert "run this again with -e remove=guestbook." in " ".join(output.split())
         code, output = GUESTBOOK.playbook("remove", "--check", "--diff", remove="guestbook", remove_database=True)
         assert code == 0, output
         assert f"{SERVER}: guestbook would be removed." in output
 
 
 def leftovers(site: Site) -> str:
-    """Return whatever on the server still bears the application's name, but for what was kept and the journal."""
+    """Return everything on the server that still has the application's name, except what was kept and the journal."""
     return site.host.check_output(
         """name=%s
         find / -xdev \\( -path /proc -o -path /sys -o -path /var/backups -o -path /tmp -o -path /var/lib/postgresql \\) -prune \\
@@ -280,7 +280,7 @@ def test_one_application_is_removed_completely_and_the_other_does_not_notice() -
     host = GUESTBOOK.host
     host.check_output(
         f"""cd /srv/guestbook && mkdir -p {Path(UPLOAD).parent} && echo boat > {UPLOAD} && touch maintenance
-        # What an accident left: a unit that no release knows of, and a shell that somebody left open.
+        # Leftovers of an accident: a unit that no release knows, and a shell that was left open.
         printf '[Service]\nExecStart=/bin/sleep 1000\n' > /etc/systemd/system/guestbook-old@000000000000.service
         systemctl daemon-reload && systemctl start guestbook-old@000000000000
         setsid runuser -u guestbook -- sleep 1000 >/dev/null 2>&1 &
@@ -316,19 +316,19 @@ def test_a_second_removal_says_that_there_is_nothing_and_changes_nothing() -> No
         code, output = GUESTBOOK.playbook("remove", remove="guestbook", remove_database=True)
     assert code == 0, output
     assert "changed=0" in output
-    assert f"{SERVER}: there is no guestbook to remove." in output
+    assert f"{SERVER}: guestbook was not found, nothing was removed." in output
 
 
 def test_the_database_stays_until_it_is_said_to_go() -> None:
     code, output = TIDES.playbook("remove", remove="tides")
     assert code == 0, output
-    assert "a database, if there is one, stays" in output
+    assert "the database, if there is one, was kept" in output
     assert leftovers(TIDES) == ""
     assert int(sql(TIDES, "select count(*) from tide")) > 0
     assert "nothing is deployed yet" in shown(TIDES)
     code, output = TIDES.playbook("remove", remove="tides", remove_database=True)
     assert code == 0, output
-    assert f"{SERVER}: there is no tides to remove." in output
+    assert f"{SERVER}: tides was not found, nothing was removed." in output
     assert re.search(rf"is kept as {KEPT}/tides-\S+\.dump", output)
 
 

@@ -1,4 +1,4 @@
-"""What nginx promises beside what every edge does (molecule/shared/edge_promises)."""
+"""What nginx promises in addition to what every edge does (molecule/shared/edge_promises)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from probe import until
 @pytest.mark.parametrize("port", [80, 8080])
 @pytest.mark.parametrize("name", ["unknown.test", "default", "localhost", "one.test.evil.test"])
 def test_an_unknown_host_is_closed_without_an_answer(edge: Edge, name: str, port: int) -> None:
-    """Neither the first site nor Debian's welcome page answers for names nobody claims."""
+    """Neither the first site nor Debian's welcome page answers for names that no site has."""
     assert edge.send(f"GET / HTTP/1.1\r\nHost: {name}\r\n\r\n", port) == b""
 
 
@@ -94,7 +94,7 @@ def test_workers_may_open_the_files_they_are_told(run: Run) -> None:
     assert limit.split()[3] == "16384"
 
 
-# --- Directives and templates of one's own: the site `page`
+# --- A user's own directives and templates: the site `page`
 
 
 def test_directives_of_one_s_own_stand_beside_the_site_and_inside_it(edge: Edge) -> None:

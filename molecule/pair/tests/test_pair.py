@@ -46,7 +46,7 @@ def active(site: Site) -> str:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Iterator[Source]:
-    """Return a source; afterwards exactly one instance runs on each host and nobody holds the lock."""
+    """Return a source; afterwards exactly one instance runs on each host and the lock is free."""
     yield Source(tmp_path)
     for site in BOTH:
         units = site.host.check_output("systemctl list-units --plain --no-legend 'pair@*'")

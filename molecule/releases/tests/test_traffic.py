@@ -27,7 +27,7 @@ def test_an_active_release_that_is_not_well_is_left_running(host: Host, deploys:
     code, output = deploys.run(app_health_timeout_seconds=6)
     host.check_output("rm /srv/changing/shared/data/notes/ill")
     assert code != 0
-    assert f"the release {release} has the traffic and is not well: answered 500" in output
+    assert f"the release {release} has the traffic and is not healthy: answered 500" in output
     assert ask(host, "changing")[0] == 200
 
 

@@ -1,4 +1,4 @@
-"""What every app server promises; run in the scenario of each, beside the tests of what only that one does.
+"""What every app server promises; run in the scenario of each, in addition to the tests of what only that one does.
 
 The release `plain` has the role's own settings; `tuned` has a graceful timeout of a few.
 """
@@ -40,7 +40,7 @@ def test_two_instances_of_a_release_run_side_by_side(plain: Instance, host: Host
 
 
 def test_it_can_be_started_by_hand_from_any_folder(host: Host) -> None:
-    """On the bad night one types relative paths."""
+    """In an emergency an administrator may type relative paths."""
     instance = Instance(host, "plain", "hand")
     instance.socket = "/srv/home/hand.sock"
     try:
@@ -69,7 +69,7 @@ def test_the_application_cannot_change_how_it_is_served(host: Host) -> None:
 
 
 def test_the_folder_of_the_socket_says_who_may_connect(plain: Instance, host: Host) -> None:
-    """The edge's group may enter it in production, and nobody else."""
+    """In production only the edge's group may enter it."""
     connect = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
     host.check_output("chgrp www-data %s && chmod 0750 %s", plain.folder, plain.folder)
     for user, may in ("site", True), ("www-data", True), ("nobody", False):
@@ -101,7 +101,7 @@ def test_what_the_application_prints_is_logged_at_once(plain: Instance) -> None:
 
 
 def test_the_application_cannot_speak_for_the_service(plain: Instance) -> None:
-    """Where READY goes is none of its business."""
+    """It does not matter to the application where READY goes."""
     assert plain.ask("/")[0].json["secrets"] == []
 
 
@@ -161,7 +161,7 @@ def test_a_killed_worker_is_replaced(plain: Instance, host: Host) -> None:
 
 
 def test_it_starts_again_after_its_main_process_was_killed(host: Host) -> None:
-    """What a killed one leaves behind, its socket above all, is in nobody's way."""
+    """What a killed one leaves behind, above all its socket, does not stop the next."""
     kept = "/srv/home/kept.sock"
     with running(host, "plain", "crashed") as first:
         processes = {first.main, *first.workers}

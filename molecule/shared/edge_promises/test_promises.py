@@ -1,6 +1,6 @@
 """What every edge promises, asked of the running servers: nginx and Apache alike.
 
-The scenarios of both run these, beside what only one of them promises.
+The scenarios of both run these, in addition to what only one of them promises.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_static_files_survive_a_dead_application(edge: Edge, dead_application: N
 
 
 def test_the_error_page_has_no_address_of_its_own(edge: Edge) -> None:
-    """It cannot be asked for, so nobody links to it."""
+    """It cannot be requested, so no page links to it."""
     assert edge.ask("/.slipway/50x.html").status == 404
 
 
@@ -92,7 +92,7 @@ def test_files_of_the_previous_release_can_still_be_fetched(edge: Edge) -> None:
 
 
 def test_a_static_url_without_a_file_is_the_application_s(edge: Edge) -> None:
-    """A package of the application may bring static files of its own, which it serves itself."""
+    """A package of the application may bring its own static files, which it serves itself."""
     assert "instance" in edge.ask("/static/none.css").json
 
 
@@ -135,7 +135,7 @@ def test_static_files_may_be_kept_for_an_hour_and_versioned_ones_for_ever(edge: 
         "#page.html",
         "~page.html",
         ".page.css",
-        "twin.css.gz",  # the twin has no address of its own
+        "twin.css.gz",  # the twin does not have its own address
     ],
 )
 def test_files_that_are_no_assets_are_never_sent(edge: Edge, host: Host, name: str) -> None:
@@ -172,7 +172,7 @@ def files_of_flask(target: str) -> set[str]:
     return found
 
 
-# Spellings of what stands before a name, of names that may not be published, and of what stands after one.
+# Spellings of what comes before a name, of names that may not be published, and of what comes after one.
 STARTS = (
     "/static/ //static/ /static// /./static/ /x/../static/ /%73tatic/ /static%2F /static%2f%2F /%2Fstatic/ /%2Fstatic%2F "
     "/x%2F..%2Fstatic/ /x%2f%2e%2e/static/ /.%2Fstatic/ /static/./ /static/%2E/ /static/a/../ /static/a%2F../ "
@@ -334,7 +334,7 @@ def test_the_application_is_told_no_port_that_visitors_do_not_reach_it_at(edge: 
     "asked", ["two.test:", "two.test:81230", "two.test:80a", "two.test:80:1337", "a@two.test:1337"]
 )
 def test_what_is_no_port_does_not_reach_the_application(edge: Edge, asked: str) -> None:
-    """Such a request is refused, or what stands there is left out."""
+    """Such a request is refused, or that part is left out."""
     answer = edge.send(f"GET /echo HTTP/1.1\r\nHost: {asked}\r\nConnection: close\r\n\r\n")
     assert b'"instance"' not in answer or b'"host": ["two.test"]' in answer
 
@@ -590,10 +590,10 @@ def test_maintenance_begins_and_ends_at_once_without_a_reload(edge: Edge, change
 
 @pytest.mark.one_debian
 def test_a_site_that_is_not_there_cannot_be_closed(change: Play) -> None:
-    """Nobody would see the page."""
+    """No visitor would see the page."""
     done = change(tasks="maintenance", edge_site_name="fourth")
     assert done.returncode != 0
-    assert "serves no site fourth" in " ".join(done.stdout.split())
+    assert "has no site fourth" in " ".join(done.stdout.split())
 
 
 # --- Removal

@@ -1,4 +1,4 @@
-"""A client that holds thousands of connections keeps nobody else out, asked of nginx and Apache alike."""
+"""A client that holds thousands of connections keeps no other client out; the same for nginx and Apache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SLOW = "GET /static/slow.css HTTP/1.1\r\nHost: one.test\r\n\r\n"
 
 @pytest.fixture(scope="module", autouse=True)
 def client(host: Host) -> Iterator[None]:
-    """A client in a network of its own, and a file that no buffer takes whole."""
+    """A client in its own network, and a file that no buffer takes whole."""
     slow = "/srv/one/current/public/static/slow.css"
     connections.install(host)
     host.check_output(f"truncate --size=32M {slow}")

@@ -38,7 +38,7 @@ if "IMPORT_ONCE" in os.environ:
 
 
 def wait() -> dict[str, float]:
-    """Take until there is a file `enough`, and show that meanwhile.
+    """Take until there is a file `enough`, and show that in the meantime.
 
     Tell from when to when, on the clock that all processes of a machine share.
     """

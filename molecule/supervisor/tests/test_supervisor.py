@@ -97,7 +97,7 @@ def green(site: Instance) -> Iterator[Instance]:
 
 @pytest.fixture(scope="module")
 def other(host: Host) -> Iterator[Instance]:
-    """An instance with settings of its own."""
+    """An instance with its own settings."""
     with started(host, "other", "blue") as instance:
         yield instance
 

@@ -100,7 +100,7 @@ def green(host: Host) -> Iterator[Instance]:
 
 @pytest.fixture(scope="module")
 def other(host: Host) -> Iterator[Instance]:
-    """An instance with settings of its own."""
+    """An instance with its own settings."""
     with started(host, "other", "blue") as instance:
         yield instance
 
@@ -246,7 +246,7 @@ def test_a_stop_ends_no_process_of_anybody_else_s(site: Instance, host: Host) ->
 
 
 def test_a_start_takes_no_longer_than_it_was_told(host: Host, never: Future[CommandResult]) -> None:
-    """Killed at once, not asked to end and waited for: there is no request that it could have to finish."""
+    """Killed at once, not asked to end and waited for: it has no request to finish."""
     instance = Instance(host, "other", "never")
     assert instance.show("TimeoutStartUSec") == "20s"
     assert never.result().failed
@@ -442,7 +442,7 @@ def test_a_directive_that_systemd_would_ignore_is_refused(site: Instance, host: 
     assert site.show("NeedDaemonReload") == "no"
 
 
-# --- The bad night
+# --- Diagnosis and emergencies
 
 
 def test_a_crash_is_tried_again_for_ever_at_a_bounded_rate(crash: Instance) -> None:

@@ -1,4 +1,4 @@
-"""What the uwsgi role promises beside what every app server does (molecule/shared/app_servers)."""
+"""What the uwsgi role promises in addition to what every app server does (molecule/shared/app_servers)."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_what_cannot_work_is_refused_before_anything_changes(host: Host) -> None
         (
             "uwsgi_cheaper",
             16,
-            "uwsgi_cheaper: 16 processes at least and 16 at most (uwsgi_processes) leave uWSGI nothing",
+            "uwsgi_cheaper: uWSGI does not start with at least 16 and at most 16 processes (uwsgi_processes)",
         ),
         ("uwsgi_threads", 0, "each must be 1 or more"),
         ("uwsgi_harakiri_seconds", -1, "each must be 0 (never) or more"),

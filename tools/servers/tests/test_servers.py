@@ -1,4 +1,4 @@
-"""What the throwaway servers promise, also after a crash. Needs root; has a prefix of its own."""
+"""What the throwaway servers promise, also after a crash. Needs root; has its own prefix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page that counts how often it was asked for, in a table of its own."""
+"""A page that counts how often it was requested, in its own table."""
 
 import os
 

@@ -19,7 +19,7 @@ PASSWORD_FILE = "/etc/slipway/postgresql/shop.password"
 def test_a_lost_password_is_made_anew(
     server: Host, connect: Connect, play: Play, started: Callable[[], str], leaks: Callable[[], str]
 ) -> None:
-    """The role's changes with it, the application's host learns it, and nobody else does."""
+    """The role's changes with it, the application's host learns it, and no other does."""
     before = started()
     old = server.check_output(f"cat {PASSWORD_FILE}")
     server.check_output(f"rm {PASSWORD_FILE}")
@@ -35,7 +35,7 @@ def test_a_lost_password_is_made_anew(
 
 
 def test_a_client_that_is_no_longer_named_is_refused(connect: Connect, play: Play, started: Callable[[], str]) -> None:
-    """The other environment's stays. Nobody else's connection is cut."""
+    """The other environment's stays. No other connection is cut."""
     before = started()
     try:
         assert not play(shop_clients=[]).failed
@@ -50,7 +50,7 @@ def test_a_client_that_is_no_longer_named_is_refused(connect: Connect, play: Pla
 def test_one_environment_cannot_cut_off_anothers_clients(
     server: Host, connect: Connect, play: Play, started: Callable[[], str]
 ) -> None:
-    """The addresses to listen on are the server's: one without clients of its own must not close them."""
+    """The addresses to listen on are the server's: an environment without its own clients must not close them."""
     before = started()
     rules = server.check_output("sha256sum /etc/postgresql/*/main/pg_hba.conf")
     played = play(postgresql_listen_addresses=[], shop_clients=[])

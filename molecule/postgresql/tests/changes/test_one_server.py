@@ -24,7 +24,7 @@ LOG = "/var/log/postgresql/*-main.log"
 
 
 def test_a_dry_run_foresees_a_new_application(server: Host, play: Play, sql: Sql) -> None:
-    """Its database is not there to look at, which is no reason to fail."""
+    """Its database is not there to look at, which must not be a failure."""
     more = [{"name": name, "owner": "guestbook"} for name in ("guestbook", "shop", "more")]
     assert play("--check", "--diff", first_databases=more).changes(server.backend.host) > 0
     assert sql("SELECT datname FROM pg_database WHERE datname = 'more'") == ""
@@ -100,14 +100,14 @@ def test_a_setting_that_does_not_exist_is_refused(
     played = play(postgresql_settings=settings)
     assert played.failed
     assert said in played.output
-    assert "stands in postgresql_settings" in played.output
+    assert "value is in postgresql_settings" in played.output
     assert (started(), files()) == before
 
 
 def test_settings_the_server_cannot_start_with_do_not_keep_it_down(
     play: Play, files: Callable[[], str], sql: Sql
 ) -> None:
-    """Nobody can tell without trying; so it is back with the old ones at once."""
+    """This shows only when the server starts; so it is back with the old settings at once."""
     before = files(), sql("SHOW shared_buffers")
     played = play(postgresql_settings={"shared_buffers": "7TB"})
     assert played.failed
@@ -143,7 +143,7 @@ def test_too_few_connections_for_the_roles_of_all_environments_are_refused(
         played = play(postgresql_max_connections=27)
         assert played.failed
         assert (
-            "24 connections (postgresql_max_connections, less those that superusers keep) do not suffice"
+            "24 connections (postgresql_max_connections, less those that superusers keep) are not enough"
             in played.output
         )
         assert "with a connection_limit are 20 of them, and the other 2 roles need 5 each" in played.output
@@ -156,7 +156,7 @@ def test_too_few_connections_for_the_roles_of_all_environments_are_refused(
 def test_an_application_cannot_have_its_code_run_by_the_superuser(
     server: Host, application: Callable[..., Any], play: Play, sql: Sql
 ) -> None:
-    """The role connects to its database, where the application puts an operator of its own before PostgreSQL's."""
+    """The role connects to its database, where the application puts its own operator before PostgreSQL's."""
     trapped = "/var/lib/postgresql/trapped"
     answer = application(
         "guestbook",
@@ -203,16 +203,16 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, files: Call
     )
     assert played.failed
     for mistake in (
-        'No safe name for a role: "a-b", "pg_x".',
-        'No safe name for a database: "all".',
+        'Not a valid name for a role: "a-b", "pg_x".',
+        'Not a valid name for a database: "all".',
         'A role both with a password and without: "c".',
         'A database with two owners: "d".',
         'The owner of a database is not one of the roles: "nobody".',
-        'No address to listen on: "10.0.0.1 10.0.0.2".',
-        'No network that a client can come from: "10.0.0.1/24 has host bits set".',
+        'Not an address to listen on: "10.0.0.1 10.0.0.2".',
+        'Not a network of a client: "10.0.0.1/24 has host bits set".',
         'A client of a database that is not one of the databases: "e".',
         'A client whose role has no password: "f".',
-        'No name of a setting: "work mem".',
+        'Not the name of a setting: "work mem".',
         'A role with a negative connection limit: "g".',
         "Too few connections for the roles, less those that superusers keep: 9.",
     ):

@@ -35,7 +35,7 @@ def blog(server: Host, play: Play, sql: Sql) -> Iterator[None]:
 def test_a_database_goes_with_its_role_rules_and_password_and_a_dump_of_it_stays(
     server: Host, sql: Sql, play: Play, connect: Connect, started: Callable[[], str]
 ) -> None:
-    """Nobody else's connection is cut, those that stay share its part, and a second run finds nothing to do."""
+    """No other connection is cut, the remaining roles share its part, and a second run finds nothing to do."""
     before = started()
     assert sql(LIMITS).splitlines() == ["blog|32", "guestbook|32", "shop|32"]
     assert play("--check", playbook="remove.yml").changes(server.backend.host) > 0
@@ -56,7 +56,7 @@ def test_a_database_goes_with_its_role_rules_and_password_and_a_dump_of_it_stays
 
 @pytest.mark.usefixtures("blog")
 def test_a_database_whose_dump_cannot_be_read_stays(server: Host, sql: Sql, play: Play) -> None:
-    """A dump that nobody has looked into is none."""
+    """A dump counts only once it has been read."""
     program = "/usr/local/bin/pg_dump"
     server.check_output(f"printf '#!/bin/sh\necho half a dump\n' > {program} && chmod 755 {program}")
     try:

@@ -71,7 +71,7 @@ def test_an_application_is_refused_on_a_database_made_by_hand(application: Appli
 
 @pytest.mark.after_reboot
 def test_no_database_is_open_to_every_role(sql: Sql) -> None:
-    """Neither to connect to nor for temporary tables, were a rule in pg_hba.conf to let somebody in."""
+    """Neither to connect to nor for temporary tables, even if a rule in pg_hba.conf let a role in."""
     entitled = (
         "FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE grantee = 0 AND datallowconn"
     )
@@ -168,7 +168,7 @@ def test_an_application_cannot_take_the_others_connections(server: Host, sql: Sq
 
 
 def test_roles_share_the_connections_equally(server: Host, sql: Sql) -> None:
-    """Of the 100 PostgreSQL keeps 3 for superusers; a role may have a limit of its own."""
+    """Of the 100 PostgreSQL keeps 3 for superusers; a role may have its own limit."""
     expected = {"postgresql-trixie": ["32", "32", "32"], "postgresql-bookworm": ["20", "38", "38"]}
     limits = sql("SELECT rolconnlimit FROM pg_roles WHERE rolcanlogin AND NOT rolsuper ORDER BY rolname").splitlines()
     assert limits == expected[server.backend.host]
