@@ -17,7 +17,7 @@ from ansible.module_utils.testing import patch_module_args
 from engine.builds import Build
 from engine.host import Host, RunModule
 
-# Numbers that as a rule no user has, and other ones for a run of the tests beside this one.
+# Numbers that usually no user has, and different ones for another run of the tests at the same time.
 FIRST = 20000 + os.getpid() * 2 % 30000
 NUMBERS = {"site": FIRST, "site-build": FIRST + 1}
 

@@ -20,7 +20,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic impor
 from plugin import ROOT
 
 OLD, NEW, OTHER = "0000000000aa", "0000000000bb", "0000000000cc"
-# Whoever runs the tests: the application belongs to them, where a test does not need users of its own.
+# The user who runs the tests: the application belongs to them, unless a test needs other users.
 USER, GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
 # Far above what a busy machine needs: only a failure waits so long.
 PATIENCE_SECONDS = 60

@@ -48,7 +48,9 @@ def test_one_whose_programs_cannot_run_for_good_gets_no_traffic(host: Host) -> N
     with pytest.raises(ReleaseError) as error:
         activation.activate(site, new, 0)
     first, *rest = str(error.value).splitlines()
-    assert first == (f"app_workers, app_timers: {NEW} cannot be made to run for good; what was active before still is.")
+    assert first == (
+        f"app_workers, app_timers: {NEW} could not be activated; the release that was active before still is."
+    )
     assert rest == ["Unit is bad.", "the last words"]
     assert (site.active, asked(old), new.record["state"]) == (OLD, [], "failed")
 

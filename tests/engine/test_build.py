@@ -59,7 +59,7 @@ def test_what_is_shared_outlives_a_release(source: Build, host: Host) -> None:
 @pytest.mark.parametrize("name", [".", "../other", "a/../../b", "/etc"])
 def test_a_shared_folder_lies_below_the_application_s(name: str, tmp_path: Path) -> None:
     (tmp_path / "code").mkdir()
-    assert build.share(tmp_path / "code", name, tmp_path).startswith(f"app_shared_dirs: {name!r} does not lie below")
+    assert build.share(tmp_path / "code", name, tmp_path).startswith(f"app_shared_dirs: {name!r} is not below")
 
 
 def test_a_link_of_the_source_leads_no_shared_folder_elsewhere(tmp_path: Path) -> None:
@@ -92,10 +92,10 @@ def test_static_files_out_of_the_source_are_not_published(source: Build, tmp_pat
 def test_a_source_without_the_application_says_where_it_is_named(source: Build) -> None:
     source.files["main.py"] = "import nowhere\n"
     said = source.failing()
-    assert said.startswith("app_module: 'main:app' does not import.")
+    assert said.startswith("app_module: 'main:app' cannot be imported.")
     assert said.endswith("ModuleNotFoundError: No module named 'nowhere'")
     source.files["uwsgi.ini"] = "[uwsgi]\nmodule = site\n"
-    assert source.failing(server="uwsgi").startswith("uwsgi.ini: 'site:application' does not import.")
+    assert source.failing(server="uwsgi").startswith("uwsgi.ini: 'site:application' cannot be imported.")
 
 
 def test_the_schema_is_the_heads_of_alembic_s_migrations_or_flask_migrate_s(source: Build, host: Host) -> None:
@@ -117,7 +117,7 @@ def test_what_a_module_prints_is_no_schema(source: Build) -> None:
     source.make()
     source.files["main.py"] += "atexit.register(print, 'bye')\n"
     said = source.failing()
-    assert said.startswith("app_module: 'main:app' printed something at its end that nobody asked for:\n")
+    assert said.startswith("app_module: 'main:app' printed unexpected output when it was imported:\n")
     assert said.endswith("bye")
 
 

@@ -51,7 +51,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(path: Path, *statuses: int) -> Iterator[Instance]:
-    """Serve on a socket meanwhile."""
+    """Serve on a socket in the meantime."""
     with Instance(path, list(statuses)) as instance:
         thread = threading.Thread(target=instance.serve_forever, args=[0.01])
         thread.start()
@@ -107,7 +107,7 @@ def test_one_that_answers_500_and_above_is_stopped_and_marked_failed(
     assert first.startswith(
         f"app_health_path: the release {NEW} did not come up: answered 503. It must answer GET /health"
     )
-    assert "(app_health_timeout_seconds). It was stopped; what was active before still is." in first
+    assert "(app_health_timeout_seconds). It was stopped; the release that was active before still is." in first
     assert rest == ["Its last log lines:", "the last words"]
     assert "stop" in asked(release)
     assert (release.record["state"], release.record["running"]) == ("failed", False)
@@ -165,7 +165,7 @@ def test_the_one_that_has_the_traffic_is_left_as_it_is(host: Host) -> None:
     site.give(release)
     for current in (NEW, OLD):
         files.link(f"releases/{current}", host.home / "current")
-        with pytest.raises(ReleaseError, match=r"has the traffic and is not well: .* It was left as it is\."):
+        with pytest.raises(ReleaseError, match=r"has the traffic and is not healthy: .* It was left as it is\."):
             gate.start(site, release, AT_ONCE, undo=False)
     assert "stop" not in asked(release)
     assert release.good

@@ -156,6 +156,6 @@ def test_a_step_that_does_not_end_is_named(host: Host, monkeypatch: pytest.Monke
     deploy = Deploy(host.home, "a")
     deploy.ask(ADA)
     deploy.note(step="prestart")
-    with deploy.alone(), pytest.raises(ReleaseError, match=r"still runs on the server \(prestart; waited 0 s"):
+    with deploy.alone(), pytest.raises(ReleaseError, match=r"is still running on the server \(prestart; waited 0 s"):
         Deploy(host.home, "b").ask(BOB, force=True)
     assert deploy.ours

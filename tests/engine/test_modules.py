@@ -92,9 +92,7 @@ def test_the_lock_is_taken_or_its_holder_returned(host: Host, run_module: RunMod
 def test_a_host_without_the_application_has_no_lock(host: Host, run_module: RunModule) -> None:
     (host.home / "releases").rmdir()
     result = run_module(take_lock.main, home=str(host.home), run="a", holder=ADA)
-    assert result["msg"].startswith(
-        f"app_name: there is no application here to deploy or look at ({host.home}/releases"
-    )
+    assert result["msg"].startswith(f"app_name: this host has no application of that name ({host.home}/releases")
 
 
 def test_a_release_is_chosen_and_a_dry_run_needs_no_lock(host: Host, lock: str, run_module: RunModule) -> None:

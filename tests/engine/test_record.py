@@ -46,17 +46,17 @@ def test_a_release_is_good_that_had_the_traffic_did_not_fail_since_and_can_be_st
 
 def test_a_failure_is_marked_with_its_first_line(host: Host) -> None:
     release = host.release(OLD, activated=1)
-    error = release.fail("app_module: it does not import.\nImportError")
-    assert str(error) == "app_module: it does not import.\nImportError"
+    error = release.fail("app_module: it cannot be imported.\nImportError")
+    assert str(error) == "app_module: it cannot be imported.\nImportError"
     assert release.record["state"] == "failed"
-    assert release.record["reason"] == "app_module: it does not import."
+    assert release.record["reason"] == "app_module: it cannot be imported."
     assert not release.good
 
 
 def test_the_release_with_the_traffic_is_never_marked_failed(host: Host) -> None:
     release = host.release(OLD, activated=1)
     files.link(f"releases/{OLD}", host.home / "current")
-    release.fail("it cannot be made to run for good")
+    release.fail("it could not be activated")
     assert release.good
     assert release.record["state"] == "built"
 

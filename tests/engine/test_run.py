@@ -76,7 +76,7 @@ def test_a_command_that_takes_too_long_is_stopped(host: Host) -> None:
 
 @pytest.mark.parametrize(
     ("result", "words"),
-    [("oom-kill", "the kernel ended it for want of memory"), ("timeout", "it was stopped for taking too long")],
+    [("oom-kill", "the kernel killed it: out of memory"), ("timeout", "it was stopped: it took too long")],
 )
 def test_where_systemd_alone_knows_why_a_command_ended_it_is_said(host: Host, result: str, words: str) -> None:
     host.program("systemctl", f"echo {result}")

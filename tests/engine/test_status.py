@@ -71,7 +71,7 @@ def test_programs_are_told_by_their_kind_and_a_line_that_is_none_is_left_out(hos
         "Failed to connect to bus",
     ]
     (release.path / "bin/instance.says").write_text("\n".join(lines))
-    found = status.programs(host.home, "site", [OLD, NEW])  # the other one was pruned meanwhile
+    found = status.programs(host.home, "site", [OLD, NEW])  # the other one was pruned in the meantime
     assert [(one["name"], one["kind"], one["state"]) for one in found] == [
         ("web", "web", "running"),
         ("mail-1", "worker", "failing"),

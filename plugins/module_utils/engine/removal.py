@@ -59,7 +59,7 @@ def keep(home: Path, names: list[str], folder: Path) -> None:
 
 
 def end_processes(user: str) -> None:
-    """Kill what still runs as the user: a shell that somebody left open, or what left the service that began it."""
+    """Kill what still runs as the user: a shell that was left open, or a process that left the service that began it."""
     owner = pwd.getpwnam(user).pw_uid
     for _ in range(ATTEMPTS):
         # All at once (kill(2)): one that forks would escape a loop over the processes.
