@@ -62,11 +62,17 @@ dev: app-tools ## The example application on this machine, reloading as you edit
 new-site: tools ## Create your own repository, which names this version of Slipway: make new-site SITE=../mysite
 	@[ -n "$(SITE)" ] || { echo "SITE is not set. Name a new folder: make new-site SITE=../mysite" >&2; exit 1; }
 	[ ! -e "$(SITE)" ] || { echo "SITE: $(SITE) exists already. Name a folder that does not." >&2; exit 1; }
-	source=$$(git remote get-url origin 2>/dev/null || echo "file://$(CURDIR)")
+	case $$(realpath --canonicalize-missing "$(SITE)")/ in
+	  "$(CURDIR)"/*) echo "SITE: $(SITE) is inside Slipway's own repository. Name a folder outside of it." >&2; exit 1 ;;
+	esac
+	# Without the password that a clone may have been made with; one that was made here has no origin.
+	source=$$({ git remote get-url origin 2>/dev/null || true; } | sed 's|://[^/@]*@|://|')
 	version=$$(git describe --tags --exact-match 2>/dev/null || git rev-parse HEAD)
+	[ -n "$$(git branch --remotes --contains HEAD 2>/dev/null)" ] && [ -z "$$(git status --porcelain)" ] ||
+	  echo "requirements.yml names $$version, which has changes that are not committed or not pushed. Others cannot install those." >&2
 	cp -r examples/site "$(SITE)"
 	cd "$(SITE)"
-	sed -i "s|@SOURCE@|$$source|; s|@VERSION@|$$version|" requirements.yml
+	sed -i "s|@SOURCE@|$${source:-file://$(CURDIR)}|; s|@VERSION@|$$version|" requirements.yml
 	(umask 077; python -c 'import secrets; print(secrets.token_urlsafe(32))' > .vault-password)
 	ANSIBLE_CONFIG=ansible.cfg ansible-vault encrypt inventories/production/group_vars/all/vault.yml
 	git init --quiet --initial-branch=main

@@ -76,7 +76,13 @@ def test_each_playbook_is_found_where_only_the_collection_is_installed(site: Pat
 
 def test_a_site_is_not_made_in_the_place_of_another(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    for given, message in {"": "SITE is not set", str(tmp_path): f"SITE: {tmp_path} exists already"}.items():
+    refused = {
+        "": "SITE is not set",
+        str(tmp_path): f"SITE: {tmp_path} exists already",
+        "site": "SITE: site is inside Slipway's own repository",
+        f"{ROOT}/docs/../site": "is inside Slipway's own repository",
+    }
+    for given, message in refused.items():
         made = run(["make", "--silent", "new-site", f"SITE={given}"], ROOT)
         assert made.returncode != 0
         assert message in made.stderr
@@ -124,3 +130,8 @@ def test_mypy_sees_the_engine_through_the_modules(tmp_path: Path) -> None:
     )
     command = ["mypy", "--config-file", str(ROOT / "pyproject.toml"), str(tmp_path / "module.py")]
     assert '"Traffic" has no attribute "gvie"' in run(command, ROOT).stdout
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins").rglob("*.py")), ids=lambda path: path.stem)
+def test_code_of_the_collection_is_in_files_that_can_be_read_at_once(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < 250

@@ -129,3 +129,13 @@ def test_each_variable_that_a_contract_names_is_one_of_its_kind_s(contract: Path
     files = [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/vars/*.yml"), *ROOT.glob("plugins/modules/*.py")]
     texts = "".join(path.name + path.read_text() for path in files)
     assert {name for name in named - known if name not in texts} == set()
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda path: path.stem)
+def test_what_a_contract_s_diff_changes_is_there(contract: Path) -> None:
+    file = ""
+    for line in "\n".join(re.findall(r"```diff\n(.*?)```", contract.read_text(), re.DOTALL)).splitlines():
+        if line.startswith("--- a/"):
+            file = (ROOT / line.removeprefix("--- a/")).read_text()
+        elif line.startswith(("-", " ")):
+            assert f"{line[1:]}\n" in file

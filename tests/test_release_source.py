@@ -9,7 +9,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.flask.plugins.action import release_lock, release_source
+from ansible_collections.slipway.flask.plugins.action import release_lock
+from ansible_collections.slipway.flask.plugins.plugin_utils import files, packing
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -70,7 +71,7 @@ def names(packed: bytes) -> list[str]:
 
 
 def test_a_folder_goes_without_what_gitignore_names(folder: Path) -> None:
-    assert names(release_source.pack(str(folder)).archive) == [
+    assert names(packing.pack(str(folder)).archive) == [
         ".gitignore",
         "link",
         "main.py",
@@ -80,37 +81,37 @@ def test_a_folder_goes_without_what_gitignore_names(folder: Path) -> None:
 
 
 def test_a_repository_that_is_a_folder_goes_as_it_is_and_without_git(repository: Path) -> None:
-    packed = release_source.pack(str(repository)).archive
+    packed = packing.pack(str(repository)).archive
     assert names(packed) == [".gitignore", "link", "main.py", "static/style.css", "tool.sh"]
     assert content(packed, "main.py") == "app = 3\n"
 
 
 def test_a_deleted_file_stays_behind(repository: Path) -> None:
     (repository / "tool.sh").unlink()
-    assert "tool.sh" not in names(release_source.pack(str(repository)).archive)
+    assert "tool.sh" not in names(packing.pack(str(repository)).archive)
 
 
 def test_the_same_files_are_the_same_bytes(folder: Path) -> None:
-    first = release_source.pack(str(folder)).archive
+    first = packing.pack(str(folder)).archive
     (folder / "main.py").touch()
     (folder / "tool.sh").chmod(0o700)
-    assert release_source.pack(str(folder)).archive == first
+    assert packing.pack(str(folder)).archive == first
 
 
 @pytest.mark.parametrize("change", ["content", "mode", "name"])
 def test_a_change_is_other_bytes(folder: Path, change: str) -> None:
-    first = release_source.pack(str(folder)).archive
+    first = packing.pack(str(folder)).archive
     if change == "content":
         (folder / "main.py").write_text("app = 2\n")
     elif change == "mode":
         (folder / "main.py").chmod(0o755)
     else:
         (folder / "main.py").rename(folder / "wsgi.py")
-    assert release_source.pack(str(folder)).archive != first
+    assert packing.pack(str(folder)).archive != first
 
 
 def test_the_archive_tells_nothing_of_this_machine(folder: Path) -> None:
-    with tarfile.open(fileobj=io.BytesIO(release_source.pack(str(folder)).archive)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(packing.pack(str(folder)).archive)) as archive:
         members = archive.getmembers()
     assert {(member.uid, member.uname, member.mtime) for member in members} == {(0, "", 0)}
     assert {member.name: member.mode for member in members if member.isfile()} == {
@@ -123,23 +124,23 @@ def test_the_archive_tells_nothing_of_this_machine(folder: Path) -> None:
 
 @pytest.mark.parametrize(("ref", "expected"), [("", "app = 2\n"), ("main", "app = 2\n"), ("v1", "app = 1\n")])
 def test_git_brings_the_ref_that_is_asked_for(repository: Path, ref: str, expected: str) -> None:
-    assert content(release_source.pack(f"file://{repository}", ref).archive, "main.py") == expected
+    assert content(packing.pack(f"file://{repository}", ref).archive, "main.py") == expected
 
 
 def test_a_commit_may_be_named_in_full_or_in_short(repository: Path) -> None:
     commit = git(repository, "rev-parse", "v1")
     for ref in (commit, commit[:8]):
-        assert content(release_source.pack(f"file://{repository}", ref).archive, "main.py") == "app = 1\n"
+        assert content(packing.pack(f"file://{repository}", ref).archive, "main.py") == "app = 1\n"
 
 
 def test_a_commit_and_the_same_files_in_a_folder_are_one_release(repository: Path, tmp_path: Path) -> None:
     git(repository, "checkout", "--quiet", ".")
-    assert release_source.pack(f"file://{repository}").archive == release_source.pack(str(repository)).archive
+    assert packing.pack(f"file://{repository}").archive == packing.pack(str(repository)).archive
 
 
 def test_a_subfolder_is_the_application(repository: Path) -> None:
-    assert names(release_source.pack(f"file://{repository}", "", "static").archive) == ["style.css"]
-    assert names(release_source.pack(str(repository), "", "static").archive) == ["style.css"]
+    assert names(packing.pack(f"file://{repository}", "", "static").archive) == ["style.css"]
+    assert names(packing.pack(str(repository), "", "static").archive) == ["style.css"]
 
 
 @pytest.mark.parametrize(
@@ -162,14 +163,14 @@ def test_a_source_that_cannot_be_had_is_said_plainly(
     repository: Path, source: str, ref: str, path: str, message: str
 ) -> None:
     (repository / "static/empty").mkdir()
-    with pytest.raises(release_source.SourceError, match=message.replace("(", r"\(")):
-        release_source.pack(source.format(repository=repository), ref, path)
+    with pytest.raises(files.SourceError, match=message.replace("(", r"\(")):
+        packing.pack(source.format(repository=repository), ref, path)
 
 
 def test_a_password_in_the_address_is_not_shown() -> None:
     """The message names the address, and the output of a deploy is often a log that others read."""
-    with pytest.raises(release_source.SourceError) as refused:
-        release_source.pack("file://ada:s3cr3t@/no/such/repository.git")
+    with pytest.raises(files.SourceError) as refused:
+        packing.pack("file://ada:s3cr3t@/no/such/repository.git")
     assert "s3cr3t" not in str(refused.value)
     assert "/no/such/repository.git" in str(refused.value)
 
@@ -211,7 +212,7 @@ def test_nothing_that_a_repository_names_is_run(repository: Path, trap: tuple[Pa
     assert mark.exists()
     mark.unlink()
     source, _, ref = way.format(repository).partition("@")
-    assert "main.py" in names(release_source.pack(source, ref).archive)
+    assert "main.py" in names(packing.pack(source, ref).archive)
     assert not mark.exists()
 
 
@@ -229,11 +230,11 @@ def test_nothing_that_a_submodule_names_is_run(repository: Path, trap: tuple[Pat
         "library",
     )
     git(repository, "commit", "--quiet", "--all", "--message", "with a submodule")
-    assert not release_source.pack(str(repository), "").commit.endswith("-dirty")
+    assert not packing.pack(str(repository), "").commit.endswith("-dirty")
     git(repository / "library", "config", "filter.trap.clean", str(program))
     (repository / "library/.gitattributes").write_text("* filter=trap\n")
     (repository / "library/main.py").touch()
-    assert "library/main.py" in names(release_source.pack(str(repository), "").archive)
+    assert "library/main.py" in names(packing.pack(str(repository), "").archive)
     assert not mark.exists()
     git(repository, "describe", "--always", "--dirty")  # git would run it
     assert mark.exists()
@@ -248,24 +249,24 @@ def test_what_a_repository_lacks_is_not_fetched(repository: Path, trap: tuple[Pa
     git(repository, "config", "extensions.partialClone", "origin")
     tree = git(repository, "rev-parse", "HEAD^{tree}")
     (repository / ".git/objects" / tree[:2] / tree[2:]).unlink()
-    release_source.pack(str(repository))
+    packing.pack(str(repository))
     assert not mark.exists()
 
 
 def test_a_folder_of_somebody_else_s_is_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    with pytest.raises(release_source.SourceError, match=r"git config --global --add safe.directory"):
-        release_source.pack(str(repository))
-    with pytest.raises(release_source.SourceError, match="dubious ownership"):
-        release_source.pack(f"file://{repository}")
+    with pytest.raises(files.SourceError, match=r"git config --global --add safe.directory"):
+        packing.pack(str(repository))
+    with pytest.raises(files.SourceError, match="dubious ownership"):
+        packing.pack(f"file://{repository}")
 
 
 @pytest.mark.parametrize("ref", ["--upload-pack=/x.sh", "-x", "+main", "main:refs/heads/x", "a b", "v*", "ma^in"])
 def test_a_ref_can_be_no_option(repository: Path, ref: str) -> None:
     for source in (str(repository), f"file://{repository}"):
-        with pytest.raises(release_source.SourceError, match=r"app_source_ref: .* cannot name a branch"):
-            release_source.pack(source, ref)
+        with pytest.raises(files.SourceError, match=r"app_source_ref: .* cannot name a branch"):
+            packing.pack(source, ref)
 
 
 def tree_of(repository: Path, *entries: tuple[str, str, str]) -> str:
@@ -292,8 +293,8 @@ def test_a_tree_with_a_link_and_a_folder_of_one_name_is_refused(repository: Path
     tree = tree_of(repository, ("120000", "x", object_of(repository, "/etc/cron.d")), ("40000", "x", inner))
     commit = git(repository, "commit-tree", tree, "-m", "trap")
     git(repository, "branch", "trap", commit)
-    with pytest.raises(release_source.SourceError, match=r"^app_source: 'x' is there twice"):
-        release_source.pack(f"file://{repository}", "trap")
+    with pytest.raises(files.SourceError, match=r"^app_source: 'x' is there twice"):
+        packing.pack(f"file://{repository}", "trap")
 
 
 def test_two_folders_of_one_name_are_refused(repository: Path) -> None:
@@ -302,16 +303,16 @@ def test_two_folders_of_one_name_are_refused(repository: Path) -> None:
     tree = tree_of(repository, ("40000", "web", inner[0]), ("40000", "web", inner[1]))
     git(repository, "branch", "trap", git(repository, "commit-tree", tree, "-m", "trap"))
     for subfolder in ("", "web"):
-        with pytest.raises(release_source.SourceError, match=r"^app_source: 'web' is there twice"):
-            release_source.pack(f"file://{repository}", "trap", subfolder)
+        with pytest.raises(files.SourceError, match=r"^app_source: 'web' is there twice"):
+            packing.pack(f"file://{repository}", "trap", subfolder)
 
 
 def test_what_is_fetched_is_checked_by_git_too(repository: Path) -> None:
     inner = tree_of(repository, ("100644", "pwn", object_of(repository, "")))
     commit = git(repository, "commit-tree", tree_of(repository, ("40000", "..", inner)), "-m", "trap")
     git(repository, "branch", "trap", commit)
-    with pytest.raises(release_source.SourceError, match=r"git cannot fetch .trap.*hasDotdot"):
-        release_source.pack(f"file://{repository}", "trap")
+    with pytest.raises(files.SourceError, match=r"git cannot fetch .trap.*hasDotdot"):
+        packing.pack(f"file://{repository}", "trap")
 
 
 @pytest.mark.parametrize(
@@ -326,14 +327,14 @@ def test_what_is_fetched_is_checked_by_git_too(repository: Path) -> None:
     ],
 )
 def test_what_would_be_laid_out_elsewhere_is_refused(paths: list[str], message: str) -> None:
-    def files() -> release_source.Entries:
+    def given() -> files.Entries:
         for path in paths:
             name, _, link = path.partition(" -> ")
-            yield release_source.entry(name, 0, link=link), b""
+            yield files.entry(name, 0, link=link), b""
         return ""
 
-    with pytest.raises(release_source.SourceError, match=re.escape(message)):
-        list(release_source.checked(files()))
+    with pytest.raises(files.SourceError, match=re.escape(message)):
+        list(files.checked(given()))
 
 
 def test_a_tracked_file_below_what_has_become_a_link_is_refused(repository: Path, tmp_path: Path) -> None:
@@ -343,5 +344,5 @@ def test_a_tracked_file_below_what_has_become_a_link_is_refused(repository: Path
     (tmp_path / "private").mkdir()
     (tmp_path / "private/style.css").write_text("secret")
     (repository / "static").symlink_to(tmp_path / "private")
-    with pytest.raises(release_source.SourceError, match=r"'static/style.css' is below 'static', which is a link"):
-        release_source.pack(str(repository))
+    with pytest.raises(files.SourceError, match=r"'static/style.css' is below 'static', which is a link"):
+        packing.pack(str(repository))

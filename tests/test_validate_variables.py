@@ -23,7 +23,8 @@ KNOWN = {"edge"}.union(*(validate_variables.options_of(ROOT / "roles", role) for
 
 def judge(*names: str, own: Collection[str] = ()) -> tuple[list[str], list[str]]:
     shared = validate_variables.shared_by(ROOT / "roles")
-    return validate_variables.judge(names, KNOWN, shared, tuple(f"{role}_" for role in ROLES), own)
+    known = validate_variables.Known(KNOWN, {"state", "remove", "logs_lines"}, ROLES, shared)
+    return validate_variables.judge(names, known, own)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,8 @@ def judge(*names: str, own: Collection[str] = ()) -> tuple[list[str], list[str]]
         "app_modul": "app_module",
         "ap_module": "app_module",
         "App_Module": "app_module",
+        "appp_module": "app_module",
+        "pap_name": "app_name",
         "ngnix_gzip": "nginx_gzip",
         "ngnx_gzip": "nginx_gzip",
         "nginx_gizp": "nginx_gzip",
@@ -63,7 +66,7 @@ def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(name: str, meant:
     }.items(),
 )
 def test_a_variable_that_all_roles_of_a_kind_have_is_named(name: str, now: str) -> None:
-    assert judge(name) == ([f"{name}: its new name is {now}."], [])
+    assert judge(name) == ([f"{name}: its new name is {now}. If it is your own, list it in slipway_own_variables."], [])
 
 
 # Variables of roles that many use with Slipway, and of a user's own hooks and hosts.
@@ -72,7 +75,8 @@ FOREIGN = """
     nginx_upstreams nginx_error_log nginx_remove_default_vhost nginx_worker_connections_max systemd_timesyncd_servers systemd_units
     postgresql_users postgresql_version postgresql_hba_entries apache_vhosts apache_mods_enabled
     my_hook slack_webhook hook_url http_proxy security_ssh_port firewall_allowed_tcp_ports certbot_admin_email wedge bridge
-    docker_users deploy_user domain domains site sites environment_name vault_mail_password backup_dir
+    stage states stat remote removed state logs_line apt_packages opt_packages api_packages api_name api_env api_module api_domains
+    app_name2 app_env2 docker_users deploy_user domain domains site sites environment_name vault_mail_password backup_dir
 """
 
 

@@ -111,3 +111,13 @@ def test_a_setting_that_no_role_has_is_named(settings: Callable[..., Any]) -> No
     assert "app_statik is not set, and no role has a default for it." in settings(
         "lookup('slipway.flask.setting', 'app_statik')"
     )
+
+
+def test_what_the_wiring_says_of_an_edge_is_what_its_role_says() -> None:
+    wiring = yaml.safe_load((ROOT / "playbooks/wiring.yml").read_text())
+    for edge in wiring["_edges"]:
+        known = yaml.safe_load((ROOT / "roles" / edge["role"] / "vars/main.yml").read_text())["edge_server"]
+        site = known["site"].replace("edge_site_name", "app_name")
+        assert edge["reload_due"] == known["reload_due"]
+        assert edge["sites"][0] == f"{known['root']}/{Path(known['site']).parent}"
+        assert wiring["_edge_sites"][edge["role"]] == f"{known['root']}/{site}"

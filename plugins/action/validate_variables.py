@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from ansible.errors import AnsibleActionFail
@@ -68,15 +68,27 @@ def edits(one: str, other: str, most: int) -> int:
     return row[-1]
 
 
-def meant(name: str, known: set[str]) -> str:
+def misspelt(name: str, one: str) -> int:
+    """Return in how many steps a name is one of Slipway's, misspelt; 0 where it is another word.
+
+    `ap_module` is app_module. `apt_packages` and `api_module` are not: another letter makes another word of a short prefix.
+    Nor is `app_name2`: whoever numbers a name has spelled it on purpose.
+    """
+    name, one = name.casefold(), one.casefold()
+    length = min(len(name), len(one))
+    if (length < SHORT and name[:1] != one[:1]) or (name[-1:].isdigit() and name[:-1] == one):
+        return 0
+    (prefix, _, rest), (ours, _, same) = name.partition("_"), one.partition("_")
+    if rest and rest == same and len(ours) < SHORT and not set(prefix) <= set(ours):
+        return 0
+    most = 1 if length < LONG else 2
+    count = edits(name, one, most)
+    return max(count, 1) if count <= most else 0
+
+
+def meant(name: str, known: Collection[str]) -> str:
     """Return the variable of Slipway that a name misspells; empty where it is not near to any."""
-    steps = {}
-    for one in known:
-        length = min(len(name), len(one))
-        if length >= SHORT or name[:1].casefold() == one[:1].casefold():
-            most = 1 if length < LONG else 2
-            if (count := edits(name.casefold(), one.casefold(), most)) <= most:
-                steps[one] = count
+    steps = {one: count for one in known if (count := misspelt(name, one))}
     return min(steps, key=lambda one: (steps[one], one), default="")
 
 
@@ -97,25 +109,34 @@ def moved(name: str, known: set[str], shared: dict[str, str]) -> str:
     return ""
 
 
-def judge(
-    names: Collection[str], known: set[str], shared: dict[str, str], prefixes: tuple[str, ...], own: Collection[str]
-) -> tuple[list[str], list[str]]:
+class Known(NamedTuple):
+    """What Slipway has.
+
+    variables: of an inventory. once: variables of one run (-e). roles: their names. shared: see shared_by().
+    """
+
+    variables: set[str]
+    once: set[str]
+    roles: list[str]
+    shared: dict[str, str]
+
+
+def judge(names: Collection[str], known: Known, own: Collection[str]) -> tuple[list[str], list[str]]:
     """Return a sentence for each name that is near a variable of Slipway, and one for each that only looks like one.
 
-    shared: see shared_by(). own: names, or patterns of them (fnmatch(3)), that the user says are not Slipway's.
+    own: names, or patterns of them (fnmatch(3)), that the user says are not Slipway's.
     """
     wrong, strange = [], []
+    theirs = f"If it is your own, list it in {OWN}."
     for name in sorted(names):
-        if name in known or any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
+        if name in known.variables | known.once or any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
             continue
-        if now := moved(name, known, shared):
-            wrong.append(f"{name}: its new name is {now}.")
-        elif close := meant(name, known):
-            wrong.append(
-                f"{name}: there is no such variable; did you mean {close}? If it is your own, list it in {OWN}."
-            )
-        elif name.startswith(prefixes):
-            strange.append(f"{name} is not a variable of Slipway. If it is your own, list it in {OWN}.")
+        if now := moved(name, known.variables, known.shared):
+            wrong.append(f"{name}: its new name is {now}. {theirs}")
+        elif close := meant(name, known.variables):
+            wrong.append(f"{name}: there is no such variable; did you mean {close}? {theirs}")
+        elif name.startswith(tuple(f"{role}_" for role in known.roles)):
+            strange.append(f"{name} is not a variable of Slipway. {theirs}")
     return wrong, strange
 
 
@@ -123,7 +144,7 @@ class ActionModule(ActionBase):
     """See plugins/modules/validate_variables.py."""
 
     _requires_connection = False
-    _VALID_ARGS = frozenset(("roles", "path", "wired", "others"))
+    _VALID_ARGS = frozenset(("roles", "path", "wired", "others", "once"))
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with one line for each variable that is wrong."""
@@ -131,13 +152,19 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         roles = Path(self._task.args["path"])
         every_role = sorted(folder.name for folder in roles.iterdir() if (folder / "meta/argument_specs.yml").is_file())
-        known = {OWN, *self._task.args["others"]}.union(*(options_of(roles, role) for role in every_role))
+        variables_of_roles = set[str]().union(*(options_of(roles, role) for role in every_role))
+        known = Known(
+            variables_of_roles | {OWN, *self._task.args["others"]},
+            set(self._task.args.get("once", [])),
+            every_role,
+            shared_by(roles),
+        )
         mine = self._templar.template(variables.get(OWN, []))
         if not isinstance(mine, list) or not all(isinstance(name, str) for name in mine):
             raise AnsibleActionFail(f"{OWN}: {mine!r} is not a list of names. Write it as [a_name, another_*].")
         # Names that begin so belong to Ansible or are private to Slipway.
         names = [name for name in variables if not name.startswith(("ansible_", "_"))]
-        problems, strange = judge(names, known, shared_by(roles), tuple(f"{role}_" for role in every_role), mine)
+        problems, strange = judge(names, known, mine)
         own = variables["hostvars"].raw_get(variables["inventory_hostname"])
         problems += [
             f"{name}: playbooks/wiring.yml sets it, from the application's variables (app_*). Remove it from the inventory."

@@ -14,7 +14,7 @@ description:
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.instances]
 options:
   id: {description: The release's id., type: str, required: true}
-  drain_timeout: {description: Seconds to wait for the old instance's connections to end., type: int, default: 30}
+  drain_timeout: {description: Seconds to wait for the old instance's connections to end., type: int, required: true}
 attributes:
   check_mode: {support: full}
 author: Slipway (!UNKNOWN)
@@ -45,7 +45,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.record import
 
 def main() -> None:
     """Run the module."""
-    own = {"id": {"type": "str", "required": True}, "drain_timeout": {"type": "int", "default": 30}}
+    own = {"id": {"type": "str", "required": True}, "drain_timeout": {"type": "int", "required": True}}
     module = AnsibleModule({**HOME, **STEP, **INSTANCES, **own}, supports_check_mode=True)
     params = module.params
     if module.check_mode:

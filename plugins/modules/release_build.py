@@ -34,11 +34,11 @@ options:
         left there is not part of the release.
       - Where it is uwsgi, a C(uwsgi.ini) in the application's folder may name the module.
     type: str
-    default: gunicorn
+    required: true
   uv: {description: Path of the uv program., type: path, required: true}
-  python: {description: "An interpreter's path or name, or a version for uv to find or fetch.", type: str, default: python3}
-  static_dir: {description: Folder of static files below the source; published where it exists., type: str, default: static}
-  static_url: {description: The URL path the static files are published under., type: str, default: /static/}
+  python: {description: "An interpreter's path or name, or a version for uv to find or fetch.", type: str, required: true}
+  static_dir: {description: Folder of static files below the source; published where it exists., type: str, required: true}
+  static_url: {description: The URL path the static files are published under., type: str, required: true}
   static_kinds:
     description: Last suffixes of files that are published, without the dot; empty for names without one.
     type: list
@@ -112,11 +112,11 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.record import
 ARGUMENTS = {
     "user": {"type": "str", "required": True},
     "module": {"type": "str", "required": True},
-    "server": {"type": "str", "default": "gunicorn"},
+    "server": {"type": "str", "required": True},
     "uv": {"type": "path", "required": True},
-    "python": {"type": "str", "default": "python3"},
-    "static_dir": {"type": "str", "default": "static"},
-    "static_url": {"type": "str", "default": "/static/"},
+    "python": {"type": "str", "required": True},
+    "static_dir": {"type": "str", "required": True},
+    "static_url": {"type": "str", "required": True},
     "static_kinds": {"type": "list", "elements": "str", "required": True},
     "static_forbidden_suffixes": {"type": "list", "elements": "str", "required": True},
     "sandbox": {"type": "dict", "required": True},

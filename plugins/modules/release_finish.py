@@ -12,8 +12,8 @@ description:
     application has been removed.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.instances]
 options:
-  drain_timeout: {description: Seconds to wait for the connections of an instance to end., type: int, default: 30}
-  keep: {description: "Releases to keep. The active, the previous and the last good one always are.", type: int, default: 5}
+  drain_timeout: {description: Seconds to wait for the connections of an instance to end., type: int, required: true}
+  keep: {description: "Releases to keep. The active, the previous and the last good one always are.", type: int, required: true}
 attributes:
   check_mode: {support: none}
 author: Slipway (!UNKNOWN)
@@ -46,7 +46,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.module import
 
 def main() -> None:
     """Run the module."""
-    own = {"drain_timeout": {"type": "int", "default": 30}, "keep": {"type": "int", "default": 5}}
+    own = {"drain_timeout": {"type": "int", "required": True}, "keep": {"type": "int", "required": True}}
     module = AnsibleModule({**HOME, **STEP, **INSTANCES, **own})
     params = module.params
     deploy = Deploy(params["home"], params["lock"])

@@ -20,7 +20,7 @@ options:
   commands: {description: Shell commands., type: list, elements: str, default: []}
   migrate: {description: Whether to run migrations where the release has some., type: bool, default: true}
   module: {description: "The WSGI callable, which C(flask db upgrade) is told.", type: str, default: "main:app"}
-  timeout: {description: Seconds that one command may take., type: int, default: 600}
+  timeout: {description: Seconds that one command may take., type: int, required: true}
 attributes:
   check_mode: {support: full}
 author: Slipway (!UNKNOWN)
@@ -61,7 +61,7 @@ def main() -> None:
         "commands": {"type": "list", "elements": "str", "default": []},
         "migrate": {"type": "bool", "default": True},
         "module": {"type": "str", "default": "main:app"},
-        "timeout": {"type": "int", "default": 600},
+        "timeout": {"type": "int", "required": True},
     }
     module = AnsibleModule({**HOME, **STEP, **own}, supports_check_mode=True)
     params = module.params

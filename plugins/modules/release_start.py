@@ -14,9 +14,9 @@ description:
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.instances]
 options:
   id: {description: The release's id., type: str, required: true}
-  health_path: {description: Any answer below 500 to a GET of it counts as healthy., type: str, default: /}
-  health_host: {description: The Host header of that request., type: str, default: localhost}
-  health_timeout: {description: Seconds in which a started instance must answer., type: int, default: 30}
+  health_path: {description: Any answer below 500 to a GET of it counts as healthy., type: str, required: true}
+  health_host: {description: The Host header of that request., type: str, required: true}
+  health_timeout: {description: Seconds in which a started instance must answer., type: int, required: true}
   undo:
     description: Whether this brings a release back. One that answered before is not marked failed for not answering now.
     type: bool
@@ -55,9 +55,9 @@ def main() -> None:
     """Run the module."""
     own = {
         "id": {"type": "str", "required": True},
-        "health_path": {"type": "str", "default": "/"},
-        "health_host": {"type": "str", "default": "localhost"},
-        "health_timeout": {"type": "int", "default": 30},
+        "health_path": {"type": "str", "required": True},
+        "health_host": {"type": "str", "required": True},
+        "health_timeout": {"type": "int", "required": True},
         "undo": {"type": "bool", "default": False},
     }
     module = AnsibleModule({**HOME, **STEP, **INSTANCES, **own}, supports_check_mode=True)

@@ -53,8 +53,11 @@ def main() -> None:
             msg=f"app_name: this host has no application of that name ({deploy.home}/releases is missing). "
             "Run site.yml first, or correct app_name."
         )
-    with errors_of(module):
-        held = deploy.ask(params["holder"], instead_of=params["instead_of"], force=params["force"])
+    try:
+        with errors_of(module):
+            held = deploy.ask(params["holder"], instead_of=params["instead_of"], force=params["force"])
+    except OSError as error:  # the first that would notice a file system that is read-only
+        module.fail_json(msg=f"{deploy.path}: {error.strerror}")
     module.exit_json(run=params["run"], held=held)
 
 

@@ -25,8 +25,13 @@ options:
     type: list
     elements: str
     default: []
+  once:
+    description: Variables that the playbooks read from the command line. No name is taken for one of them misspelt.
+    type: list
+    elements: str
+    default: []
   others:
-    description: Variables that the playbooks themselves read.
+    description: Variables of an inventory that the playbooks themselves read.
     type: list
     elements: str
     default: []

@@ -109,7 +109,8 @@ def test_prestart_runs_once_and_not_in_a_dry_run(host: Host, lock: str, run_modu
     run = host.release(NEW).path / "bin/run"
     run.write_text('#!/bin/sh\nexec "$@"\n')
     run.chmod(0o755)
-    work = {"home": str(host.home), "id": NEW, "user": USER, "sandbox": {}, "commands": ["echo hello"], "lock": lock}
+    work = {"home": str(host.home), "id": NEW, "user": USER, "sandbox": {}, "commands": ["echo hello"], "timeout": 60}
+    work |= {"lock": lock}
     dry = run_module(release_prestart.main, check=True, **work)
     assert (dry["changed"], dry["output"], host.told("systemd-run")) == (True, [], [])
     first, second = (run_module(release_prestart.main, **work) for _ in range(2))
@@ -120,7 +121,14 @@ def test_prestart_runs_once_and_not_in_a_dry_run(host: Host, lock: str, run_modu
 
 def test_a_gate_that_stays_shut_fails_the_module(host: Host, lock: str, run_module: RunModule) -> None:
     release = host.release(NEW)
-    gate = {**host.instances(), "id": NEW, "health_timeout": 0, "lock": lock}
+    gate = {
+        **host.instances(),
+        "id": NEW,
+        "health_path": "/",
+        "health_host": "site.test",
+        "health_timeout": 0,
+        "lock": lock,
+    }
     assert run_module(release_start.main, check=True, **gate)["changed"] is True
     assert asked(release) == []
     assert run_module(release_start.main, **gate)["msg"].startswith(
@@ -137,7 +145,7 @@ def test_a_release_gets_the_traffic_and_the_deploy_is_logged(host: Host, lock: s
     assert host.traffic().active == OLD
     result = run_module(release_activate.main, **move)
     assert (result["previous"], host.traffic().active, asked(old)) == (OLD, NEW, ["stop"])
-    finish = {**host.instances(), "drain_timeout": 0, "lock": lock}
+    finish = {**host.instances(), "drain_timeout": 0, "keep": 5, "lock": lock}
     for _ in range(2):  # the second time the lock is not this deploy's any more
         assert run_module(release_finish.main, **finish)["changed"] is False
     assert [(entry["id"], entry["outcome"]) for entry in host.logged()] == [(NEW, "activated")]

@@ -4,7 +4,8 @@
 set -eu
 clone=$1 environment=$2
 shift 2
-bare() { env -i HOME="$HOME" PATH="$PATH" "$@"; }
+# git asks SUDO_UID whose a clone may be.
+bare() { env -i HOME="$HOME" PATH="$PATH" ${SUDO_UID:+SUDO_UID="$SUDO_UID"} "$@"; }
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -50,6 +50,12 @@ def nothing_changes() -> Iterator[None]:
         },
         {"app_server": ("mod_wsgi", "app_server: mod_wsgi is a module of Apache")},
         {
+            "app_server": (
+                "gunicron",
+                'app_server: "gunicron" is not one that Slipway supports. Set it to gunicorn or uwsgi',
+            )
+        },
+        {
             "app_health_timeout_seconds": ("soon", "app_health_timeout_seconds"),
             "app_env": (["A=1"], "app_env"),
             "gunicorn_log_level": ("loud", "gunicorn_log_level must be one of: debug, info"),

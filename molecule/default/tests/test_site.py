@@ -174,7 +174,9 @@ def test_the_site_is_back_by_itself_after_a_kill(site: Site) -> None:
     site.host.check_output("kill -9 %s", main)
     # A worker may still answer in the moment before systemd hears of it.
     question = ("systemctl show -P MainPID %s@%s", site.name, release)
-    until(lambda: site.host.check_output(*question) not in (tini, "0"), "another first process after the master's death")
+    until(
+        lambda: site.host.check_output(*question) not in (tini, "0"), "another first process after the master's death"
+    )
     until(lambda: site.ask("/").status == 200, "the page after the master's death")
 
 

@@ -44,7 +44,7 @@ class EdgeFiles:
         # A reload does not make up for a missed restart.
         self.restart = self.due.exists() and RESTART in self.due.read_text()
 
-    # ------------------------------------------------------------------ what differs from server to server
+    # What differs from server to server; what is the same for all follows.
 
     def orphans(self) -> Iterator[str]:
         """Yield files that are not needed any more once the new ones are in place."""
@@ -77,8 +77,6 @@ class EdgeFiles:
         folder, _, besides = unknown_hosts.rpartition("/")
         return sorted(Path(path).stem for path in self.texts(folder, besides))
 
-    # ------------------------------------------------------------------ what is the same
-
     @property
     def installed(self) -> bool:
         """Whether the server is on this host."""
@@ -110,7 +108,7 @@ class EdgeFiles:
         there = (path for path in (self.root / folder).glob("*") if path.is_file())
         found = {str(path.relative_to(self.root)): path.read_text(errors="replace") for path in there}
         found |= {path: text.decode() for path, text in self.files.items() if Path(path).parent == Path(folder)}
-        gone = {os.path.normpath(path) for path in self.module.params["absent"] + self.module.params["unlinked"]}
+        gone = {os.path.normpath(path) for path in self.module.params["absent"]} | set(self.removed)
         return {
             path: text
             for path, text in found.items()
