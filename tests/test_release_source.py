@@ -146,7 +146,7 @@ def test_a_subfolder_is_the_application(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "ref", "path", "message"),
     [
-        ("/no/such/folder", "", "", "app_source: there is no folder '/no/such/folder'"),
+        ("/no/such/folder", "", "", "app_source: the folder '/no/such/folder' does not exist"),
         (
             "file:///no/such/repository.git",
             "",

@@ -41,6 +41,13 @@ def test_scenario_has_a_play_and_tests(scenario: Path) -> None:
 
 
 def test_every_role_has_a_scenario() -> None:
-    """A role without its own tasks is tested by those that depend on it."""
-    roles = {path.parents[1].name for path in ROOT.glob("roles/*/tasks/main.yml")}
-    assert roles - {path.parent.name for path in SCENARIOS} == set()
+    """What all roles of a kind share does nothing by itself: it has a contract, and the scenarios of each role of its kind."""
+    scenarios = {path.parent.name for path in SCENARIOS}
+    roles = {path.parents[1].name: path.read_text() for path in ROOT.glob("roles/*/meta/main.yml")}
+    kinds = {"app_server", "edge", "process_manager"}
+    assert roles.keys() - kinds - scenarios == set()
+    for kind in kinds:
+        assert (ROOT / f"docs/contracts/{kind.replace('_', '-')}.md").exists()
+        depending = {name for name, text in roles.items() if f"role: slipway.flask.{kind} " in text}
+        assert len(depending) > 1
+        assert depending <= scenarios

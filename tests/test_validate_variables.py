@@ -49,9 +49,7 @@ def judge(*names: str, own: Collection[str] = ()) -> tuple[list[str], list[str]]
     }.items(),
 )
 def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(name: str, meant: str) -> None:
-    said = (
-        f"{name}: there is no such variable; did you mean {meant}? If it is your own, list it in slipway_own_variables."
-    )
+    said = f"{name}: unknown variable; did you mean {meant}? If it is your own, list it in slipway_own_variables."
     assert judge(name) == ([said], [])
 
 

@@ -66,7 +66,7 @@ def until(holds: Callable[[], object], what: str, seconds: float = DEADLINE_SECO
         except (OSError, http.client.HTTPException) as error:
             last = error
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s ({last})"
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
 
 
 def playbook_command(playbook: Path, *arguments: str, inventory: Path | None = None, **variables: object) -> list[str]:

@@ -134,7 +134,7 @@ def judge(names: Collection[str], known: Known, own: Collection[str]) -> tuple[l
         if now := moved(name, known.variables, known.shared):
             wrong.append(f"{name}: its new name is {now}. {theirs}")
         elif close := meant(name, known.variables):
-            wrong.append(f"{name}: there is no such variable; did you mean {close}? {theirs}")
+            wrong.append(f"{name}: unknown variable; did you mean {close}? {theirs}")
         elif name.startswith(tuple(f"{role}_" for role in known.roles)):
             strange.append(f"{name} is not a variable of Slipway. {theirs}")
     return wrong, strange

@@ -85,7 +85,7 @@ def site_removal(
 ) -> list[str]:
     """Return what a removal did, a sentence for each thing.
 
-    db_host: empty where there is no database. database: whether it was to be removed too.
+    db_host: empty where the site has no database. database: whether it was to be removed too.
     """
     said = []
     for host in hosts:

@@ -10,7 +10,7 @@ description:
   - Stops every program of every release, and removes the releases, the sockets' folder, and the users with their groups.
   - What cannot be created again is moved to O(kept), where only root may read it, namely what visitors uploaded (C(shared)),
     the secret key, and the log of deploys.
-  - Does nothing where there is no such application; a user, or a folder in /run, that is not the application's own is left.
+  - Does nothing on a host without the application; a user, or a folder in /run, that is not the application's own is left.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step]
 options:
   run: {description: Folder of the sockets., type: path, required: true}

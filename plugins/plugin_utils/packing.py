@@ -47,7 +47,7 @@ def entries(source: str, ref: str, subfolder: str) -> Entries:
     folder = local / subfolder
     if not source or not folder.is_dir():
         raise SourceError(
-            f"app_source: there is no folder {str(folder) if source else ''!r} on the control machine. "
+            f"app_source: the folder {str(folder) if source else ''!r} does not exist on the control machine. "
             "Name an existing folder, or a git URL such as https://host/user/project.git."
         )
     return (yield from folder_entries(folder.resolve()))

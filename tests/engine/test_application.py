@@ -52,11 +52,11 @@ def test_the_active_release_can_be_asked_for_whatever_its_record_says(host: Host
 
 
 def test_without_a_good_release_there_is_none_to_go_back_to(host: Host) -> None:
-    assert refused(host) == ("app_release: there is no release to go back to. Good ones here: none (active: none).")
+    assert refused(host) == ("app_release: no release to go back to was found. Good ones here: none (active: none).")
     host.release(NEW, activated=1)
     host.release(OLD)
     link(host, current=NEW)
-    assert f"no release to go back to. Good ones here: none (active: {NEW})." in refused(host)
+    assert f"no release to go back to was found. Good ones here: none (active: {NEW})." in refused(host)
 
 
 @pytest.mark.parametrize("wanted", ["v1", "../next", f"{OLD}0"])

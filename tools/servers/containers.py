@@ -135,7 +135,7 @@ def wait_until_booted(machine: Server) -> None:
             raise SetupError(
                 f"{machine.name} did not come up in {BOOT_TIMEOUT_SECONDS} s: {state} {answer.stderr.strip()}\n{log}"
             )
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
 
 
 def reboot(name: str) -> None:

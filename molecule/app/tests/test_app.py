@@ -71,7 +71,7 @@ def test_a_factory_with_arguments_and_a_src_layout_work(host: Host) -> None:
 
 
 def test_an_uwsgi_ini_names_the_application_where_uwsgi_serves_it(host: Host) -> None:
-    """There is no main:app, the default of app_module."""
+    """The application lacks main:app, the default of app_module."""
     assert answer(host, "ported") == {"uwsgi": True}
     assert record(host, "ported", active(host, "ported"))["module"] == "app.main:app"
 

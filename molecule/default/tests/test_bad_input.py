@@ -35,7 +35,7 @@ def nothing_changes() -> Iterator[None]:
         {"app_name": ("Guest Book", 'app_name: "Guest Book" cannot name an application')},
         {"app_name": ("video", 'app_name: "video" is taken on default-trixie (video:x:')},
         {"app_name": ("systemd", 'app_name: "systemd" is taken on default-trixie (/run/systemd)')},
-        {"app_source": ("/no/such/folder", "app_source: there is no folder '/no/such/folder'")},
+        {"app_source": ("/no/such/folder", "app_source: the folder '/no/such/folder' does not exist")},
         {
             "app_disk_max": (
                 "10G",
@@ -59,7 +59,7 @@ def nothing_changes() -> Iterator[None]:
             "app_health_timeout_seconds": ("soon", "app_health_timeout_seconds"),
             "app_env": (["A=1"], "app_env"),
             "gunicorn_log_level": ("loud", "gunicorn_log_level must be one of: debug, info"),
-            "app_modul": ("main:app", "app_modul: there is no such variable; did you mean app_module?"),
+            "app_modul": ("main:app", "app_modul: unknown variable; did you mean app_module?"),
             "app_domains": (
                 "www.example.com",
                 "app_domains: 'www.example.com' is not a list; write it as [www.example.com]",

@@ -37,7 +37,7 @@ def select(home: str | Path, wanted: str, *, force: bool) -> Release:
         raise ReleaseError(f"app_release: {wanted!r} is not a release id (12 hexadecimal digits). {there_are}")
     release = Release(home, wanted or last_good(home))
     if not release.id:
-        raise ReleaseError(f"app_release: there is no release to go back to. {there_are}")
+        raise ReleaseError(f"app_release: no release to go back to was found. {there_are}")
     if not release.record:
         raise ReleaseError(f"app_release: release {wanted} does not exist here (any more). {there_are}")
     if release.id != active and not release.good:
