@@ -164,17 +164,18 @@ $(APP_VENV)/.ready: $(VENV)/.ready app/requirements.txt app/requirements-dev.txt
 	touch $@
 
 # What the roles install on a server is at the version that their defaults say; what it needs, and Flask, is the newest.
-# Python 3.10 is the oldest that all of it runs on. A file has the hashes of all platforms. An app server's package has its
-# role's name in its own.
+# Python 3.10 is the oldest that all of it runs on; certbot is run by Debian's own, 3.11 or newer. A file has the hashes of all
+# platforms. An app server's package has its role's name in its own.
 .PHONY: hashes
 hashes: tools ## Pin what the roles install on a server again, with hashes
 	@pin() {
-	  echo "$$2" | uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.10 --no-annotate \
-	    --no-emit-package colorama --custom-compile-command 'make hashes' --output-file "roles/$$1" -
+	  echo "$$2" | uv pip compile --quiet --upgrade --generate-hashes --universal --python-version "$${3:-3.10}" --no-annotate \
+	    --no-emit-package colorama --no-emit-package pywin32 --custom-compile-command 'make hashes' --output-file "roles/$$1" -
 	}
 	version() { awk -v name="$$1_version:" '$$1 == name {print $$2}' roles/*/defaults/main.yml; }
 	pin app/files/flask.txt flask
 	pin app/files/uv.txt "uv==$$(version app_uv)"
+	pin certificates/files/certbot.txt certbot 3.11
 	for file in roles/*/files/hashes.txt; do
 	  role=$$(basename "$$(dirname "$$(dirname "$$file")")")
 	  package=$$(grep --max-count=1 --only-matching "^[a-z]*$$role" "$$file")

@@ -13,6 +13,7 @@ from plugin import ROOT
 PINNED = [
     ("app/files/flask.txt", "flask", None),
     ("app/files/uv.txt", "uv", "app_uv_version"),
+    ("certificates/files/certbot.txt", "certbot", None),
     ("granian/files/hashes.txt", "granian", "granian_version"),
     ("gunicorn/files/hashes.txt", "gunicorn", "gunicorn_version"),
     ("uwsgi/files/hashes.txt", "pyuwsgi", "uwsgi_version"),
