@@ -11,7 +11,7 @@ description:
   - It returns neither its arguments nor the content of a file that is secret.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff]
 options:
-  dest: {description: Folder of the files; the folders that they are in exist., type: path, required: true}
+  dest: {description: Folder of the files. Folders that are missing are made., type: path, required: true}
   group: {description: May read the files; their owner is root., type: str, default: root}
   files:
     description: The files.
@@ -19,7 +19,7 @@ options:
     elements: dict
     required: true
     suboptions:
-      dest: {description: Path below O(dest)., type: str, required: true}
+      dest: {description: "Path below O(dest), which a leading slash changes nothing of.", type: str, required: true}
       content: {description: "The file's bytes, in base64.", type: str, required: true}
       mode: {description: Mode in octal digits., type: str, default: "0640"}
       validate: {description: "A command that ends with 0 where C(%s), the new file, is in order.", type: str}
@@ -92,6 +92,9 @@ def validate(module: AnsibleModule, file: dict[str, Any]) -> None:
 
 def write(path: Path, file: dict[str, Any], gid: int) -> None:
     """Write a file in one step, with its owner and mode from the beginning."""
+    umask = os.umask(0o022)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.umask(umask)
     fresh = path.with_name(f".{path.name}.next")
     fresh.write_bytes(file["bytes"])
     os.chown(fresh, 0, gid)
@@ -128,7 +131,7 @@ def main() -> None:
         gid = -1  # a dry run, before the role that makes it; else the group was there before this
     changed, diff = [], []
     for file in module.params["files"]:
-        path = folder / file["dest"]
+        path = folder / file["dest"].lstrip("/")
         file["bytes"] = base64.b64decode(file["content"])
         wanted, known = (file["bytes"], (0, gid, int(file["mode"], 8))), current(path)
         if known == wanted:

@@ -1,0 +1,173 @@
+"""Look after the certificate of one site, on the server: VERB SITE.
+
+prepare  make the folders, and the certificate where it signs itself
+obtain   ask the CA, where the certificate lacks a name of the site
+renew    what the site's timer runs: renew the certificate when it is time, fail where it was not renewed in time
+load     have the web server read the certificate, if it has not yet: certbot's deploy hook
+state    only look
+forget   remove what there is of a site
+
+Each but forget prints one line of JSON: {"changed": bool} and what Site.state() returns. What stops obtain, renew or load is
+the `problem`, and on stderr, and the exit status is 1. The settings of a site are in SETTINGS: SITE.json for this program,
+SITE.ini for certbot, and SITE.pem, the pair where one is provided. What is made is in HOME.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+from addresses import astray
+from asking import certbot, told_until
+from pairs import left, names, self_signed
+from sites import HOME, LATE, SETTINGS, NotDoneError, Site, alone, refresh_nameless
+
+# Let's Encrypt lets five validations of a name fail in an hour (https://letsencrypt.org/docs/rate-limits/).
+PAUSE_SECONDS = 3600
+
+
+def prepare(site: Site) -> bool:
+    """Make what has to be there before the web server is configured; return whether anything was made."""
+    changed = False
+    # The web server's user has to reach the webroot.
+    folders = [(HOME.parent, 0o755), (HOME, 0o755), (site.home, 0o755), (site.home / "webroot", 0o755)]
+    for folder, mode in [*folders, (site.home / "acme", 0o700)]:
+        if not folder.exists():
+            folder.mkdir()
+            folder.chmod(mode)
+            changed = True
+    with alone(site.home):
+        if site.source == "selfsigned" and set(names(site.certificate)) != set(site.wanted):
+            self_signed(site.wanted, site.pair("selfsigned").certificate)
+            changed = True
+        site.note("shown", source=site.shown)
+    return refresh_nameless() or changed
+
+
+def obtain(site: Site, *, retry: bool) -> bool:
+    """Ask the CA where the certificate lacks a name; return whether it gave one. Raises NotDoneError."""
+    if site.complete():
+        return False
+    refused = site.refusal
+    if refused and not retry and time.time() < refused["until"]:
+        until = time.strftime("%Y-%m-%d %H:%M", time.gmtime(refused["until"]))
+        raise NotDoneError(
+            f"{refused['reason']} This was said before; so as not to use up what the CA allows, it is not asked again before "
+            f"{until} UTC. When the cause is gone: -e certificates_acme_retry=true"
+        )
+    if site.settings["check_addresses"] and (wrong := astray(site)):
+        raise NotDoneError(
+            f"{'; '.join(wrong)}. Correct the A and AAAA records, or take the name out; the CA was not asked. Where a CDN or proxy "
+            "in front leads here, set certificates_acme_check_addresses to false; where it has HTTPS itself, and asks this server "
+            'over HTTP, set edge_tls to "off".'
+        )
+    try:
+        certbot(site, site.wanted, "--force-renewal", "--renew-with-new-domains")
+        if not site.complete():
+            raise NotDoneError(
+                f"certbot gave a certificate without a name that is wanted. Its log is in {site.home}/logs."
+            )
+    except NotDoneError as error:
+        until_then = max(time.time() + PAUSE_SECONDS, told_until(str(error)))
+        asked = {"names": sorted(site.wanted), "server": site.settings["server"]}
+        site.note("refused", reason=str(error), until=until_then, **asked)
+        raise
+    for file in ("refused", "unrenewed"):
+        (site.home / f"{file}.json").unlink(missing_ok=True)
+    site.note("shown", source=site.shown)
+    return True
+
+
+def renew(site: Site) -> bool:
+    """Renew the certificate where it is time; return whether it was. Raises NotDoneError where it is late."""
+    before = site.certificate
+    covered = site.covered(site.source)
+    if not before or not covered:
+        return False
+    due = left(before) <= LATE[site.source]
+    try:
+        if site.source == "selfsigned" and due:
+            self_signed(site.wanted, site.pair("selfsigned").certificate)
+        elif site.source == "acme" and time.time() >= site.noted("unrenewed").get("until", 0):
+            # A name that the CA refused does not hold up the others, and one that is gone does not either.
+            if set(covered) == set(names(before)):
+                certbot(site, covered, "--force-renewal" if due else "--keep-until-expiring")
+            elif left(before) <= 1 / 2:
+                certbot(site, covered, "--force-renewal", "--renew-with-new-domains")
+            (site.home / "unrenewed.json").unlink(missing_ok=True)
+    except NotDoneError as error:
+        site.note("unrenewed", reason=str(error), until=told_until(str(error)))
+        if not due:
+            print(f"{error} It is tried again: the certificate is good for a while.", file=sys.stderr)
+    renewed = site.certificate != before
+    if due and not renewed:
+        raise NotDoneError(site.problem)
+    return renewed
+
+
+def load(site: Site) -> bool:
+    """Have the web server read the pair, where it has not read this one; return whether it did. Raises NotDoneError."""
+    if site.loaded():
+        return False
+    refresh_nameless()
+    server, digest = site.settings["edge"], site.pair(site.shown).digest
+    for command in (
+        ["systemctl", "is-active", server["service"]],
+        server["test"],
+        ["systemctl", "reload", server["service"]],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NotDoneError(
+                f"{server['service']} has not read the new certificate of {site.name}: {(done.stderr + done.stdout).strip()}"
+            )
+    site.note("loaded", digest=digest)
+    return True
+
+
+def forget(name: str) -> None:
+    """Remove the settings and the certificate of a site."""
+    for file in SETTINGS.glob(f"{name}.*"):
+        file.unlink()
+    shutil.rmtree(HOME / name, ignore_errors=True)
+    if HOME.exists():
+        refresh_nameless()
+
+
+def main() -> int:
+    """Run the program; return its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=["prepare", "obtain", "renew", "load", "state", "forget"])
+    parser.add_argument("site")
+    parser.add_argument("--retry", action="store_true", help="ask the CA although it refused a moment ago")
+    arguments = parser.parse_args()
+    os.umask(0o077)
+    if arguments.verb == "forget":
+        forget(arguments.site)
+        return 0
+    site = Site(arguments.site)
+    changed, problem = False, ""
+    try:
+        if arguments.verb == "prepare":
+            changed = prepare(site)
+        elif arguments.verb == "load":  # certbot runs it, while renew or obtain holds the lock
+            changed = load(site)
+        elif arguments.verb != "state":
+            with alone(site.home):
+                changed = obtain(site, retry=arguments.retry) if arguments.verb == "obtain" else renew(site)
+                changed = load(site) or changed
+    except NotDoneError as error:
+        problem = str(error)
+        print(problem, file=sys.stderr)
+    state = site.state()
+    print(json.dumps({**state, "changed": changed, "problem": problem or state["problem"]}))
+    return 1 if problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
