@@ -52,7 +52,7 @@ def application() -> dict[str, Any]:
 
 def table(application: dict[str, Any] | None, **look: object) -> list[str]:
     """Return the lines shown for one host, their white space folded."""
-    hosts = {"web1": {"application": application, "database": None, "problem": "", **look}}
+    hosts = {"web1": {"application": application, "certificate": "", "database": None, "problem": "", **look}}
     text: str = report.status_table({"application": "book", "hosts": hosts})
     return [" ".join(line.split()) for line in text.splitlines()]
 
@@ -95,16 +95,28 @@ def test_who_deploys_and_that_the_site_is_closed_is_said(application: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("until", "words"),
-    [(NOW + 60 * 86400, ", 60 days"), (NOW + 5 * 86400, ", only 5 days"), (NOW - 1, "EXPIRED on")],
+    ("begin", "until", "words"),
+    [
+        (NOW - 30 * 86400, NOW + 60 * 86400, ", 60 days"),
+        (NOW - 61 * 86400, NOW + 29 * 86400, ", only 29 days"),
+        (NOW - 80 * 3600, NOW + 80 * 3600, ", 3 days"),
+        (NOW - 120 * 3600, NOW + 40 * 3600, ", only 40 h"),
+        (NOW - 86400, NOW - 1, "EXPIRED on"),
+    ],
 )
-def test_a_certificate_that_ends_soon_or_has_ended_is_warned_of(
-    application: dict[str, Any], until: int, words: str
+def test_a_certificate_in_the_last_third_of_its_lifetime_or_past_it_is_warned_of(
+    application: dict[str, Any], begin: int, until: int, words: str
 ) -> None:
-    certificate = {"path": "/etc/ssl/book.pem", "until": until, "problem": ""}
+    certificate = {"path": "/etc/ssl/book.pem", "from": begin, "until": until, "problem": ""}
     lines = table(application | {"certificates": [certificate]})
     (line,) = (line for line in lines if line.startswith("certificate"))
     assert words in line
+
+
+def test_what_is_wrong_with_a_renewal_is_said(application: dict[str, Any]) -> None:
+    lines = table(application, certificate="www.book.test: the CA is away")
+    assert "renewal www.book.test: the CA is away" in lines
+    assert not any(line.startswith("renewal") for line in table(application))
 
 
 def test_without_a_certificate_nothing_is_said_of_one(application: dict[str, Any]) -> None:

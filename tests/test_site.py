@@ -44,19 +44,26 @@ def test_a_status_has_what_is_known_of_each_host() -> None:
         "web1": {"application_status": {"status": {"active": "a"}}, "database_status": {"skipped": True}},
         "db1": {"database_status": said('{"book": {"bytes": 7, "connections": 2}}')},
         "down": {"database_status": said("", errors=("psql: no server",), code=2)},
-        "empty": {"database_status": said("{}")},
+        "empty": {"database_status": said("{}"), "certificates_state": said("skipped, since it does not exist")},
+        "late": {"certificates_state": said('{"problem": "the CA is away"}')},
+        "odd": {"certificates_state": said("", errors=("no program",), code=2)},
         "gone": {},
     }
     hosts = site_status(hostvars, hostvars, [name for name in hostvars if name != "gone"], "book")["hosts"]
-    assert hosts["web1"] == {"application": {"active": "a"}, "database": None, "problem": ""}
+    assert hosts["web1"] == {"application": {"active": "a"}, "certificate": "", "database": None, "problem": ""}
     known = {name: hosts[name]["database"] for name in ("db1", "down", "empty")}
     assert known == {
         "db1": {"name": "book", "bytes": 7, "connections": 2, "problem": ""},
         "down": {"name": "book", "bytes": None, "connections": 0, "problem": "psql: no server"},
         "empty": {"name": "book", "bytes": None, "connections": 0, "problem": ""},
     }
+    assert {name: host["certificate"] for name, host in hosts.items() if host["certificate"]} == {
+        "late": "the CA is away",
+        "odd": "no program",
+    }
     assert hosts["gone"] == {
         "application": None,
+        "certificate": "",
         "database": None,
         "problem": "it cannot be reached or read.",
     }

@@ -1,7 +1,7 @@
 """What playbooks/status.yml and playbooks/logs.yml show, as text.
 
-A status is {"application": str, "hosts": {host: {"application": dict | None, "database": dict | None, "problem": str}}}:
-"application" is what the module release_status returns, "database" {"name": str, "bytes": int | None, "connections":
+A status is {"application": str, "hosts": {host: {"application": dict | None, "database": dict | None, "certificate": str,
+"problem": str}}}: "application" is what the module release_status returns, "certificate" what is wrong with its renewal, "database" {"name": str, "bytes": int | None, "connections":
 int, "problem": str}. A log is {"title": str, "lines": list[str]}.
 """
 
@@ -17,8 +17,8 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 AGES = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 DAY_SECONDS = 86400
 LONGEST_SOURCE = 40
-# A certificate is renewed a month before its end, as a rule.
-CERTIFICATE_SOON_DAYS = 14
+# The share of its lifetime that a certificate has left when it should have been renewed.
+LATE = 1 / 3
 
 
 def size(count: float) -> str:
@@ -138,11 +138,11 @@ def certificate(facts: Facts, now: int) -> str:
     """Return until when a certificate is valid, in words."""
     if facts["until"] is None:
         return f"{facts['path']}: {facts['problem']}"
-    days = (facts["until"] - now) // DAY_SECONDS
-    if days < 0:
+    left = facts["until"] - now
+    if left < 0:
         return f"EXPIRED on {moment(facts['until'])} ({facts['path']})"
-    soon = "only " if days < CERTIFICATE_SOON_DAYS else ""
-    return f"valid until {moment(facts['until'])}, {soon}{days} days ({facts['path']})"
+    soon = "only " if left <= (facts["until"] - facts["from"]) * LATE else ""
+    return f"valid until {moment(facts['until'])}, {soon}{age(left)} ({facts['path']})"
 
 
 def database(facts: Facts) -> str:
@@ -160,6 +160,8 @@ def of_host(name: str, host: str, look: Facts) -> list[str]:
     if look["problem"]:
         return [f"{head}: {look['problem']}"]
     rows = host_facts(facts) if facts else []
+    if look["certificate"]:
+        rows.append(("renewal", look["certificate"]))
     if look["database"] and (not facts or facts["releases"] or look["database"]["bytes"] is not None):
         rows.append(("database", database(look["database"])))
     if facts and not facts["releases"] and not facts["lock"]:

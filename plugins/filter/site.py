@@ -1,7 +1,7 @@
 """What the playbooks know about a whole site: which host does what, and what the roles returned on each.
 
 A role returns what its contract says under a public name (docs/contracts/): `edge_logs`, `process_manager_logs`,
-`database_logs`, `application_status`, `database_status`, `application_removed`, `database_dumps`. Each is the result of a
+`database_logs`, `application_status`, `certificates_state`, `database_status`, `application_removed`, `database_dumps`. Each is the result of a
 task as Ansible registers it, and is missing where the task did not run.
 """
 
@@ -22,6 +22,12 @@ def addresses(hosts: Iterable[str], hostvars: Mapping[str, Facts]) -> dict[str, 
         facts = hostvars[host]
         found[host] = facts.get("private_address", facts.get("ansible_host", host))
     return found
+
+
+def local_address(listen: object) -> str:
+    """Return where a server itself reaches what listens so: a port alone, and [::], is every address."""
+    address = str(listen)
+    return f"127.0.0.1:{address}" if address.isdigit() else address.replace("[::]", "[::1]")
 
 
 def site_logs(hosts: Iterable[str], hostvars: Mapping[str, Facts], reached: Iterable[str]) -> list[dict[str, Any]]:
@@ -56,6 +62,15 @@ def database_of(said: Facts, name: str) -> dict[str, Any] | None:
     }
 
 
+def certificate_of(said: Facts) -> str:
+    """Return what is wrong with a certificate's renewal by what its program said; empty where all is well, or it has none."""
+    if said.get("rc"):
+        return next(iter(said["stderr_lines"]), "its state cannot be read")
+    # A site without HTTPS has no program: Ansible says on stdout that it was skipped.
+    text = said.get("stdout", "")
+    return str(json.loads(text)["problem"]) if text.startswith("{") else ""
+
+
 def site_status(
     hosts: Iterable[str], hostvars: Mapping[str, Facts], reached: Iterable[str], name: str
 ) -> dict[str, Any]:
@@ -66,6 +81,7 @@ def site_status(
             host: {
                 "application": hostvars[host].get("application_status", {}).get("status"),
                 "database": database_of(hostvars[host].get("database_status", {}), name),
+                "certificate": certificate_of(hostvars[host].get("certificates_state", {})),
                 "problem": "" if host in reached else UNREACHABLE,
             }
             for host in hosts
@@ -115,6 +131,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "addresses": addresses,
+            "local_address": local_address,
             "site_logs": site_logs,
             "site_removal": site_removal,
             "site_status": site_status,

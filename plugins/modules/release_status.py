@@ -58,7 +58,7 @@ status:
     maintenance: {description: Since when the site is in maintenance; null where it is not., type: int}
     disk: {description: "C(total), C(used) and C(free) of the file system that the releases are on.", type: dict}
     memory: {description: "C(total) and C(available) of the host.", type: dict}
-    certificates: {description: "C(path), C(until), C(problem).", type: list, elements: dict}
+    certificates: {description: "C(path), C(from), C(until), C(problem).", type: list, elements: dict}
 """
 
 from pathlib import Path

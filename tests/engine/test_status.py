@@ -113,7 +113,7 @@ def test_the_certificates_of_the_site_are_those_that_its_edge_names(host: Host) 
     enddate = ["openssl", "x509", "-noout", "-enddate", "-in", str(good)]
     said = subprocess.run(enddate, check=True, capture_output=True, text=True).stdout.strip()
     until = calendar.timegm(time.strptime(said, "notAfter=%b %d %H:%M:%S %Y GMT"))
-    assert first == {"path": str(good), "until": until, "problem": ""}
+    assert first == {"path": str(good), "from": until - 30 * 86400, "until": until, "problem": ""}
     assert (second["path"], second["until"]) == (str(bad), None)
     assert "ertificate" in second["problem"]
 

@@ -102,22 +102,27 @@ def deploys(home: Path, count: int) -> list[dict[str, Any]]:
 
 
 def certificates(site: str | None) -> list[dict[str, Any]]:
-    """Return until when each certificate of the site is valid."""
+    """Return from when and until when each certificate of the site is valid, in s since 1970."""
     try:
         text = Path(site or "/nonexistent").read_text(errors="replace")
     except OSError:
         return []
     found: list[dict[str, Any]] = []
     for path in dict.fromkeys(NAMED_CERTIFICATE.findall(text)):
-        command = ["openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601", "-in", path]
+        command = ["openssl", "x509", "-noout", "-dates", "-dateopt", "iso_8601", "-in", path]
         try:
             said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         except (OSError, subprocess.CalledProcessError) as error:
             wrong = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
-            found.append({"path": path, "until": None, "problem": (wrong or "unreadable").splitlines()[0]})
-        else:  # notAfter=2026-02-01 12:00:00Z
-            until = calendar.timegm(time.strptime(said.strip().partition("=")[2], "%Y-%m-%d %H:%M:%SZ"))
-            found.append({"path": path, "until": until, "problem": ""})
+            found.append(
+                {"path": path, "from": None, "until": None, "problem": (wrong or "unreadable").splitlines()[0]}
+            )
+        else:  # notBefore=2026-01-01 12:00:00Z, then notAfter=2026-04-01 12:00:00Z
+            begin, until = (
+                calendar.timegm(time.strptime(line.partition("=")[2], "%Y-%m-%d %H:%M:%SZ"))
+                for line in said.splitlines()
+            )
+            found.append({"path": path, "from": begin, "until": until, "problem": ""})
     return found
 
 
