@@ -1,0 +1,25 @@
+"""An application that wants HTTPS, and says so itself, as those with Flask-Talisman do."""
+
+from flask import Flask, Response, redirect, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+app = Flask(__name__)
+app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)
+
+
+@app.before_request
+def insist():
+    if not request.is_secure and not request.user_agent.string.startswith("slipway"):
+        return redirect(request.url.replace("http://", "https://", 1), 302)
+    return None
+
+
+@app.get("/")
+def index():
+    return {"scheme": request.scheme, "url": request.url}
+
+
+@app.get("/own")
+def own():
+    """Say what the edge would say too."""
+    return Response("own", headers={"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"})

@@ -1,0 +1,416 @@
+"""HTTPS from a real CA, over real sockets: the first certificate, its renewals, and what must not break them."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from testinfra.host import Host
+
+from authority import REFUSED, Authority, authority  # noqa: F401 - a fixture
+from https import Readers, Secure
+from probe import ROOT, Site, ask, play, said
+
+SCENARIO = Path(__file__).parents[1]
+ENVIRONMENT = SCENARIO / "environment"
+SERVERS = ("certificates-trixie", "certificates-bookworm", "certificates-apache")
+SITES = {name: Site(ENVIRONMENT, "site", name, f"{name}.test") for name in SERVERS}
+FIRST = SITES["certificates-trixie"]
+APACHE = "certificates-apache"
+# One of each web server, where the Debian makes no difference.
+TWO = [FIRST, SITES[APACHE]]
+LIMIT = ["--limit", f"{FIRST.server},{APACHE}"]
+MORE = ["{{ inventory_hostname }}.test", "www.{{ inventory_hostname }}.test", "more.{{ inventory_hostname }}.test"]
+
+testinfra_hosts = ["edge"]
+
+
+@pytest.fixture
+def site(host: Host) -> Site:
+    """The site of the server that is asked."""
+    return SITES[host.check_output("hostname")]
+
+
+@pytest.fixture
+def secure(site: Site, authority: Authority) -> Secure:  # noqa: F811
+    """The site as its visitors have it."""
+    return visited(site, authority)
+
+
+def visited(site: Site, authority: Authority) -> Secure:  # noqa: F811
+    """Return a site as a visitor has it who trusts the CA."""
+    return Secure(site.address, str(site.domain), authority.root())
+
+
+def run(name: str, *arguments: str, **variables: object) -> tuple[int, str]:
+    """Run a playbook for the environment; return its exit code and what it said, folded."""
+    result = play(ROOT / name, *arguments, inventory=ENVIRONMENT, **variables)
+    return result.returncode, said(result)
+
+
+def state(site: Site) -> dict[str, Any]:
+    """Return what the server says of its certificate."""
+    program = "/opt/slipway/certbot/bin/python /usr/local/lib/slipway/certificates/look_after.py"
+    known: dict[str, Any] = json.loads(site.host.check_output(f"{program} state site"))
+    return known
+
+
+class Clock:
+    """The clock of the renewal's unit alone, set forward."""
+
+    FILE = "/run/systemd/system/slipway-certificate@site.service.d/clock.conf"
+    COMMAND = "/opt/slipway/certbot/bin/python /usr/local/lib/slipway/certificates/look_after.py renew site"
+
+    def __init__(self, *sites: Site) -> None:
+        self.hosts = [site.host for site in sites]
+
+    def set(self, moment: str) -> None:
+        """Have it as faketime(1) takes it: +50d."""
+        text = f"[Service]\nExecStart=\nExecStart=/usr/bin/faketime -f {moment} {self.COMMAND}\n"
+        for host in self.hosts:
+            host.check_output(
+                "mkdir -p %s && printf %%s %s > %s && systemctl daemon-reload",
+                str(Path(self.FILE).parent),
+                text,
+                self.FILE,
+            )
+
+    def reset(self) -> None:
+        """Have the server's own clock again."""
+        for host in self.hosts:
+            host.check_output(
+                f"rm -f {self.FILE}; systemctl daemon-reload; systemctl reset-failed 'slipway-certificate@*'"
+            )
+
+    def tick(self) -> list[tuple[int, str]]:
+        """Let the renewal run now on each server; return its exit code and its last words."""
+        found = []
+        for host in self.hosts:
+            done = host.run("systemctl start slipway-certificate@site")
+            log = "journalctl --unit=slipway-certificate@site --lines=8 --output=cat --no-pager"
+            found.append((done.rc, host.check_output(log)))
+        return found
+
+
+@pytest.fixture
+def clocks() -> Iterator[Clock]:
+    """The clocks of the renewals on all servers."""
+    clock = Clock(*SITES.values())
+    yield clock
+    clock.reset()
+
+
+def test_the_first_run_asked_the_ca_once_and_the_second_not_at_all(authority: Authority) -> None:  # noqa: F811
+    assert authority.orders() == len(SERVERS), authority.log()
+
+
+def test_the_first_run_ends_in_https_that_browsers_trust(site: Site, secure: Secure) -> None:
+    assert secure.ask("/").json == {"scheme": "https", "url": f"https://{site.domain}/"}
+    assert sorted(secure.names()) == [site.domain, f"www.{site.domain}"]
+    assert Secure(site.address, f"www.{site.domain}", secure.root).ask("/").status == 200
+    context = secure.context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with secure.connect(context) as sock:
+        assert sock.selected_alpn_protocol() == "h2"
+
+
+@pytest.mark.after_reboot
+def test_the_site_is_on_https_and_http_leads_to_it(site: Site) -> None:
+    trusting = Secure(site.address, str(site.domain))
+    assert trusting.ask("/").status == 200
+    for path in ("/", "/a%20b%2Fc?x=1&y=%2F", "/static/style.css", "//two"):
+        answer = ask(site.address, path, site.domain)
+        assert (answer.status, answer.headers["Location"]) == (308, f"https://{site.domain}{path}")
+    # What the CA asks for is not on HTTPS yet when it asks for the first time.
+    assert ask(site.address, "/.well-known/acme-challenge/none", site.domain).status == 404
+    assert ask(site.address, "/", f"{site.domain}:80").headers["Location"] == f"https://{site.domain}/"
+
+
+def test_a_host_that_no_site_claims_learns_nothing_on_443_either(site: Site) -> None:
+    stranger = Secure(site.address, "stranger.test")
+    nobody = Secure(site.address, "127.0.0.1")
+    if site.server == APACHE:
+        for visitor in (stranger, nobody):
+            assert visitor.ask("/").status == 421
+            assert b".test" not in visitor.certificate().public_bytes(serialization.Encoding.DER)
+    else:
+        for visitor in (stranger, nobody):
+            with pytest.raises(ssl.SSLError):
+                visitor.ask("/")
+
+
+def test_old_versions_of_tls_are_refused_and_the_group_is_the_best_that_openssl_has(host: Host, site: Site) -> None:
+    client = f"openssl s_client -connect 127.0.0.1:443 -servername {site.domain} -brief"
+    assert host.run(f"{client} -tls1_1 -cipher DEFAULT@SECLEVEL=0 < /dev/null").rc != 0
+    assert host.run(f"{client} -tls1_2 < /dev/null").rc == 0
+    assert host.run(f"{client} -tls1_2 -cipher ECDHE-ECDSA-AES256-SHA < /dev/null").rc != 0
+    told = host.run(f"{client} < /dev/null 2>&1").stdout
+    assert "TLSv1.3" in told
+    if "bookworm" in site.server:
+        assert host.run(f"{client} -groups X25519 < /dev/null").rc == 0  # OpenSSL 3.0 has nothing better
+        assert "X25519" in told
+    else:
+        assert "X25519MLKEM768" in told
+
+
+def test_every_answer_has_the_headers_and_the_application_s_own_win(secure: Secure) -> None:
+    for path, status in (
+        ("/", 200),
+        ("/none", 404),
+        ("/static/style.css", 200),
+        ("/static/none.css", 404),
+        ("/.git/config", 404),
+    ):
+        answer = secure.ask(path)
+        assert answer.status == status
+        assert answer.headers.get_all("Strict-Transport-Security") == ["max-age=31536000"], path
+        assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"], path
+        assert answer.headers.get_all("Referrer-Policy") == ["strict-origin-when-cross-origin"], path
+    own = secure.ask("/own").headers
+    assert own.get_all("Referrer-Policy") == ["no-referrer"]
+    assert own.get_all("X-Content-Type-Options") == ["nosniff"]
+
+
+def test_nobody_but_root_can_read_a_key(host: Host) -> None:
+    keys = "grep --recursive --files-with-matches 'PRIVATE KEY' /etc/slipway /var/lib/slipway /etc/nginx /etc/apache2 2>/dev/null"
+    found = host.run(keys).stdout.split()
+    assert any(path.endswith("privkey1.pem") for path in found)
+    for path in found:
+        assert host.check_output("stat --dereference --format='%%U %%a' %s", path) == "root 600"
+    assert host.run("runuser -u www-data -- ls /var/lib/slipway/certificates/site/acme").rc != 0
+
+
+def test_the_renewal_is_planned(host: Host) -> None:
+    timer = host.service("slipway-certificate@site.timer")
+    assert timer.is_running
+    assert timer.is_enabled
+
+
+def test_a_new_name_widens_the_certificate_and_no_request_is_lost(authority: Authority) -> None:  # noqa: F811
+    visitors = [visited(site, authority) for site in SITES.values()]
+    for site in SITES.values():
+        authority.name(f"more.{site.domain}", site.address)
+    before = authority.orders()
+    with Readers(*visitors) as readers:
+        code, told = run("site.yml", app_domains=MORE)
+    assert code == 0, told
+    assert readers.wrong == []
+    assert readers.count > 0
+    assert authority.orders() == before + len(SERVERS)
+    for visitor in visitors:
+        more = Secure(visitor.address, f"more.{visitor.domain}", visitor.root)
+        assert more.ask("/").status == 200
+        assert len(visitor.names()) == 3
+
+
+def test_a_name_that_is_gone_leaves_the_certificate_at_the_next_renewal(authority: Authority, clocks: Clock) -> None:  # noqa: F811
+    before = authority.orders()
+    for site in SITES.values():
+        authority.name(f"more.{site.domain}")
+    code, told = run("playbooks/provision.yml")
+    assert code == 0, told
+    visitors = [visited(site, authority) for site in SITES.values()]
+    assert [len(visitor.names()) for visitor in visitors] == [3, 3, 3]
+    clocks.set("+31d")
+    assert [code for code, _ in clocks.tick()] == [0, 0, 0]
+    assert authority.orders() == before, "a third of the lifetime is no time to renew"
+    clocks.set("+46d")
+    with Readers(*visitors) as readers:
+        done = clocks.tick()
+    assert [code for code, _ in done] == [0, 0, 0], done
+    assert readers.wrong == []
+    for visitor in visitors:
+        assert sorted(visitor.names()) == [visitor.domain, f"www.{visitor.domain}"]
+
+
+def test_a_renewal_that_is_late_is_a_failed_unit_and_part_of_the_status(authority: Authority, clocks: Clock) -> None:  # noqa: F811
+    visitors = [visited(site, authority) for site in SITES.values()]
+    serials = [visitor.certificate().serial_number for visitor in visitors]
+    authority.stop()
+    try:
+        # The CA is away, and there is time: no alarm.
+        clocks.set("+50d")
+        assert [code for code, _ in clocks.tick()] == [0, 0, 0]
+        clocks.set("+61d")
+        done = clocks.tick()
+        assert [code for code, _ in done] == [1, 1, 1]
+        for site, (_, log) in zip(SITES.values(), done, strict=True):
+            assert "was not renewed" in log
+            assert "authority.test" in log
+            assert site.host.run("systemctl is-failed slipway-certificate@site").stdout.strip() == "failed"
+        code, told = run("playbooks/status.yml")
+        assert code == 0, told
+        assert told.count("renewal ") == len(SERVERS), told
+        # And the visitors notice nothing.
+        assert [visitor.certificate().serial_number for visitor in visitors] == serials
+    finally:
+        authority.start()
+    # This CA forgets its accounts when it ends.
+    for site in SITES.values():
+        site.host.check_output("rm -r /var/lib/slipway/certificates/site/acme/accounts")
+    with Readers(*(visited(site, authority) for site in SITES.values())) as readers:
+        done = clocks.tick()
+    assert [code for code, _ in done] == [0, 0, 0], done
+    wrong = [one for one in readers.wrong if "CERTIFICATE_VERIFY_FAILED" not in one]  # its root is another, too
+    assert wrong == []
+    for site, serial in zip(SITES.values(), serials, strict=True):
+        assert visited(site, authority).certificate().serial_number != serial
+        assert state(site)["problem"] == ""
+
+
+def test_a_name_that_leads_elsewhere_is_told_before_the_ca_is_asked(authority: Authority) -> None:  # noqa: F811
+    authority.name(f"more.{FIRST.domain}", SITES[APACHE].address)
+    before = authority.orders()
+    code, told = run("playbooks/certificate.yml", "--limit", FIRST.server, app_domains=MORE)
+    assert code != 0
+    assert (
+        f"app_domains: more.{FIRST.domain} points to {SITES[APACHE].address}, and this server is {FIRST.address}"
+        in told
+    )
+    assert authority.orders() == before
+    assert visited(FIRST, authority).ask("/").status == 200
+
+
+def test_a_name_that_the_ca_refuses_is_told_and_not_asked_for_again_at_once(authority: Authority) -> None:  # noqa: F811
+    authority.name(REFUSED, FIRST.address)
+    before = authority.orders()
+    wanted = {"app_domains": [FIRST.domain, REFUSED]}
+    code, told = run("playbooks/certificate.yml", "--limit", FIRST.server, **wanted)
+    assert code != 0
+    assert REFUSED in told
+    assert "The site stays as it was." in told
+    asked = authority.orders()
+    assert asked == before + 1
+    assert visited(FIRST, authority).ask("/").status == 200
+    code, told = run("playbooks/certificate.yml", "--limit", FIRST.server, **wanted)
+    assert code != 0
+    assert "it is not asked again before" in told
+    assert "-e certificates_acme_retry=true" in told
+    assert authority.orders() == asked
+    run("playbooks/certificate.yml", "--limit", FIRST.server, **wanted, certificates_acme_retry=True)
+    assert authority.orders() == asked + 1
+    # What is refused holds up no renewal of the rest.
+    clock = Clock(FIRST)
+    try:
+        clock.set("+61d")
+        ((code, log),) = clock.tick()
+        assert code == 0, log
+    finally:
+        clock.reset()
+    code, told = run("playbooks/certificate.yml", "--limit", FIRST.server)
+    assert code == 0, told
+    assert state(FIRST)["problem"] == ""
+
+
+def test_a_site_without_a_domain_has_https_on_its_address(authority: Authority) -> None:  # noqa: F811
+    code, told = run("playbooks/certificate.yml", *LIMIT, app_domains=["{{ ansible_host }}"])
+    assert code == 0, told
+    for site in TWO:
+        visitor = Secure(site.address, site.address, authority.root())
+        assert visitor.ask("/").json["url"] == f"https://{site.address}/"
+        assert visitor.names() == [site.address]
+        ini = site.host.file("/etc/slipway/certificates/site.ini").content_string
+        assert "preferred-profile = shortlived\n" in ini
+    code, told = run("playbooks/certificate.yml", *LIMIT)
+    assert code == 0, told
+    for site in TWO:
+        assert visited(site, authority).ask("/").status == 200
+
+
+def test_a_certificate_of_one_s_own_is_judged_first_and_loaded_without_a_lost_request(
+    authority: Authority,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    names = ["{{ inventory_hostname }}.test", "www.{{ inventory_hostname }}.test"]
+    pairs = {number: own_pair(tmp_path / str(number)) for number in (1, 2)}
+
+    def given(certificate: Path, key: Path) -> dict[str, object]:
+        return {
+            "edge_tls": "provided",
+            "certificates_provided_certificate": f"{{{{ lookup('ansible.builtin.file', '{certificate}') }}}}",
+            "certificates_provided_key": f"{{{{ lookup('ansible.builtin.file', '{key}') }}}}",
+        }
+
+    code, told = run("site.yml", *LIMIT, **given(pairs[1][0], pairs[2][1]))
+    assert code != 0
+    assert "certificates_provided_key: it is not the key of certificates_provided_certificate" in told
+    assert "changed=0" in told
+    code, told = run("site.yml", *LIMIT, **given(*pairs[1]), app_domains=[*names, "other.test"])
+    assert code != 0
+    assert "and app_domains also has other.test" in told
+    before = authority.orders()
+    code, told = run("playbooks/provision.yml", *LIMIT, "--diff", **given(*pairs[1]))
+    assert code == 0, told
+    assert "PRIVATE" not in told
+    own = [Secure(site.address, str(site.domain), pairs[1][0].read_text()) for site in TWO]
+    assert [visitor.ask("/").status for visitor in own] == [200, 200]
+    trusting = [Secure(site.address, str(site.domain)) for site in TWO]
+    with Readers(*trusting) as readers:
+        code, told = run("playbooks/provision.yml", *LIMIT, "--diff", **given(*pairs[2]))
+    assert code == 0, told
+    assert "PRIVATE" not in told
+    assert readers.wrong == []
+    own = [Secure(site.address, str(site.domain), pairs[2][0].read_text()) for site in TWO]
+    assert [visitor.ask("/").status for visitor in own] == [200, 200]
+    for site in TWO:
+        # As Ansible would log what it was given to write.
+        written = base64.b64encode(site.host.file("/etc/slipway/certificates/site.pem").content).decode()
+        assert written[-200:-100] not in site.host.check_output("journalctl --boot --no-pager")
+    # And back: what the CA gave is still there.
+    code, told = run("playbooks/provision.yml", *LIMIT)
+    assert code == 0, told
+    assert authority.orders() == before
+    assert [visited(site, authority).ask("/").status for site in TWO] == [200, 200]
+
+
+def own_pair(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for all servers that signs itself, and its key."""
+    folder.mkdir()
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "own")])
+    names = [x509.DNSName(f"{prefix}{name}.test") for name in SERVERS for prefix in ("", "www.")]
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=90))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "certificate.pem", folder / "key.pem"
+
+
+def test_without_https_nothing_listens_there_and_a_removed_site_leaves_nothing(authority: Authority) -> None:  # noqa: F811
+    gone = SITES["certificates-bookworm"]
+    stay = [site for site in SITES.values() if site != gone]
+    before = authority.orders()
+    code, told = run("playbooks/provision.yml", "--limit", ",".join(site.server for site in stay), edge_tls="off")
+    assert code == 0, told
+    code, told = run("playbooks/remove.yml", "--limit", gone.server, remove="site")
+    assert code == 0, told
+    assert gone.host.run("find /etc/slipway/certificates /var/lib/slipway/certificates -name 'site*'").stdout == ""
+    for site in SITES.values():
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((site.address, 443), 10).close()
+        assert not site.host.service("slipway-certificate@site.timer").is_running
+    for site in stay:
+        assert ask(site.address, "/static/style.css", site.domain).status == 200
+    code, told = run("site.yml")
+    assert code == 0, told
+    assert [visited(site, authority).ask("/").status for site in SITES.values()] == [200, 200, 200]
+    # Where HTTPS was off, the certificate was still there.
+    assert authority.orders() == before + 1
