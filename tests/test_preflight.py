@@ -116,6 +116,7 @@ GOOD_CASES: list[dict[str, Any]] = [
     {"app_server": "granian"},
     {"certificates_source": "acme", "edge_server_names": ["book.example.org", "203.0.113.5"]}
     | {"certificates_acme_directory_url": "https://ca.example.org/dir"},
+    {"edge_tls": False, "nginx_tls_listen": []},  # off, as YAML reads it without quotes
     {"edge_response_headers": {"Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"}},
     {"gunicorn_version": "26.0.0", "gunicorn_hashes": ""},
     {"gunicorn_version": "26.0.0", "gunicorn_hashes": "{{ hashed }}"},

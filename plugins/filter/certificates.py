@@ -32,9 +32,10 @@ def ip_addresses(server_names: Iterable[str]) -> list[str]:
     found = []
     for name in certificate_names(server_names):
         try:
-            found.append(str(ipaddress.ip_address(name)))
+            ipaddress.ip_address(name)
         except ValueError:
             continue
+        found.append(name)
     return found
 
 

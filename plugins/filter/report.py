@@ -1,7 +1,8 @@
 """What playbooks/status.yml and playbooks/logs.yml show, as text.
 
 A status is {"application": str, "hosts": {host: {"application": dict | None, "database": dict | None, "certificate": str,
-"problem": str}}}: "application" is what the module release_status returns, "certificate" what is wrong with its renewal, "database" {"name": str, "bytes": int | None, "connections":
+"problem": str}}}: "application" is what the module release_status returns, "certificate" what is wrong with its renewal,
+"database" {"name": str, "bytes": int | None, "connections":
 int, "problem": str}. A log is {"title": str, "lines": list[str]}.
 """
 
