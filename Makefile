@@ -9,6 +9,7 @@ SHELL := /bin/bash
 PYTHON := $(or $(PYTHON),$(shell /usr/bin/python3 -c 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null),python3)
 VENV := .venv
 APP_VENV := .venv-app
+CHECKERS_VENV := .venv-checkers
 APP := app
 MODULE := guestbook:create_app()
 SERVERS := $(PYTHON) tools/servers
@@ -81,11 +82,11 @@ new-site: tools ## Create your own repository, which names this version of Slipw
 # --- checks
 
 .PHONY: test
-test: host tools app-tools ## Everything: linters, fast tests, every scenario (root)
+test: host tools app-tools checkers ## Everything: linters, fast tests, every scenario (root)
 	@$(SUITE)
 
 .PHONY: test-changed
-test-changed: host tools app-tools ## What a change can touch, since BASE=revision or the last commit on main (root)
+test-changed: host tools app-tools checkers ## What a change can touch, since BASE=revision or the last commit on main (root)
 	@$(SUITE) --changed $(BASE)
 
 .PHONY: test-fast
@@ -99,6 +100,10 @@ test-lifecycle: host tools app-tools ## The life of releases, with visitors ther
 .PHONY: test-matrix
 test-matrix: host tools app-tools ## Every app server under every process manager behind every edge; make test asks the half of them (root)
 	@SLIPWAY_MATRIX=all $(SUITE) matrix
+
+.PHONY: test-checkers
+test-checkers: host tools app-tools checkers ## The edge as testssl.sh, sslyze, gixy and httplint judge it; make test asks a part (root)
+	@SLIPWAY_CHECKERS=all $(SUITE) certificates
 
 .PHONY: test-kernel
 test-kernel: host tools ## What the kernel enforces of an application's limits, in a virtual machine (root; qemu)
@@ -120,7 +125,7 @@ docs: tools ## The roles' READMEs, from their argument specs
 .PHONY: clean
 clean: ## Remove every throwaway server, its image and the tools
 	@if [ -e /var/lib/$$($(SERVERS) prefix) ]; then $(SERVERS) purge; fi
-	rm -rf $(VENV) $(APP_VENV) .servers .cache .ansible ~/.ansible/$$($(SERVERS) prefix)
+	rm -rf $(VENV) $(APP_VENV) $(CHECKERS_VENV) .servers .cache .ansible ~/.ansible/$$($(SERVERS) prefix)
 
 # --- tools
 
@@ -133,6 +138,9 @@ tools: $(VENV)/.ready
 
 .PHONY: app-tools
 app-tools: $(APP_VENV)/.ready
+
+.PHONY: checkers
+checkers: $(CHECKERS_VENV)/.ready
 
 # pip only brings uv, which brings the rest in a tenth of the time.
 $(VENV)/.ready: requirements.txt
@@ -163,6 +171,11 @@ $(APP_VENV)/.ready: $(VENV)/.ready app/requirements.txt app/requirements-dev.txt
 	uv pip install --quiet --compile-bytecode --python $(APP_VENV)/bin/python -r app/requirements-dev.txt
 	touch $@
 
+$(CHECKERS_VENV)/.ready: $(VENV)/.ready molecule/shared/checkers/requirements.txt
+	@uv venv --quiet --clear --python $(PYTHON) $(CHECKERS_VENV)
+	uv pip sync --quiet --python $(CHECKERS_VENV)/bin/python --require-hashes molecule/shared/checkers/requirements.txt
+	touch $@
+
 # What the roles install on a server is at the version that their defaults say; what it needs, and Flask, is the newest.
 # Python 3.10 is the oldest that all of it runs on; certbot is run by Debian's own, 3.11 or newer. A file has the hashes of all
 # platforms. An app server's package has its role's name in its own.
@@ -187,4 +200,6 @@ ifneq ($(filter requirements.txt,$(MAKECMDGOALS)),)
 .PHONY: requirements.txt
 requirements.txt: ## Pin the tools again, with hashes
 	@uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --output-file $@ requirements.in
+	cd molecule/shared/checkers
+	uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make requirements.txt' --output-file $@ requirements.in
 endif
