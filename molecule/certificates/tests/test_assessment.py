@@ -29,6 +29,7 @@ TESTSSL = {
 GIXY = {
     "ssl_ecdh_curve": "nginx of Debian 13 is linked to OpenSSL 3.5; others get a list without it (roles/edge/vars/tls.yml)",
     "filesystem_root_exposure": "each path of that try_files begins with a folder of static files",
+    "http2_misdirected_request": "an unknown host gets nothing (444) where it asks inside another's connection, too",
     "try_files_is_evil_too": "an open file cache would send files of the release before the last switch",
 }
 HTTPLINT = {
