@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import email.utils
+import http.server
 import json
+import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from ansible_collections.slipway.flask.plugins.filter.certificates import (
@@ -23,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 import addresses
 import asking
+import clock
 import look_after
 import pairs
 import sites
@@ -96,6 +101,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         (tmp_path / name).mkdir()
         for module in (look_after, sites, asking):
             monkeypatch.setattr(module, name, tmp_path / name, raising=False)
+    monkeypatch.setattr(clock, "seconds_ahead", lambda site: 0)
     return look_after
 
 
@@ -242,22 +248,135 @@ def test_the_ca_is_not_asked_again_before_the_time_that_is_said(
 
 def test_a_ca_that_says_when_is_asked_then(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     reason = "too many certificates: retry after 2999-12-31 01:00:00 UTC: see the documentation"
-    until = asking.told_until(reason)
+    site = site_of()
+    until = asking.told_until(site, reason)
     assert time.strftime("%Y-%m-%d %H:%M", time.gmtime(until)) == "2999-12-31 01:00"
-    assert asking.told_until("no.") == 0
+    assert asking.told_until(site, "no.") == 0
+    log = site.home / "logs/letsencrypt.log"
+    log.parent.mkdir()
+    answer = "DEBUG:acme.client:Received response:\nHTTP {}\nDate: now\n{}\n\n{{}}\n"
+    for status, header, seconds in [
+        (429, "Retry-After: 7200", 7200),
+        (503, f"retry-after: {email.utils.formatdate(time.time() + 7200)}", 7200),
+        (429, "Retry-After: soon", 0),
+        (429, "Server: ca", 0),
+        (200, "Retry-After: 7200", 0),  # the CA is about to have it ready
+    ]:
+        log.write_text(answer.format(200, "Retry-After: 1") + answer.format(status, header) + answer.format(200, "A: b"))
+        said = asking.told_until(site, "no.")
+        assert said == pytest.approx(time.time() + seconds, abs=60) if seconds else said == 0
     asked = []
 
     def certbot(site: sites.Site, wanted: list[str], *options: str) -> None:
         asked.append(wanted)
-        raise sites.NotDoneError(reason)
+        raise sites.NotDoneError(reason, until=until)
 
     monkeypatch.setattr(look_after, "certbot", certbot)
-    site = site_of()
     give(site, ["book.test"], -61, 29)
     for _ in range(2):
         with pytest.raises(sites.NotDoneError, match="was not renewed"):
             program.renew(site)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [(3500, ""), (-3500, ""), (90 * 86400 + 7200, "90 days and 2 h ahead of"), (-5400, "1 h and 30 min behind")],
+)
+def test_with_a_wrong_clock_the_ca_is_not_asked(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, ahead: float, words: str
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(look_after, "certbot", lambda *said: asked.append(said))
+    monkeypatch.setattr(look_after, "astray", lambda site: [])
+    monkeypatch.setattr(clock, "seconds_ahead", lambda site: ahead)
+    site = site_of(names=["book.test", "new.test"])
+    # Whether it is due is told by the clock, too: it is an alarm at once.
+    give(site, ["book.test"])
+    if not words:
+        assert not program.renew(site)
+        assert len(asked) == 1
+        return
+    for _ in range(2):
+        for ask in (lambda: program.obtain(site, retry=False), lambda: program.renew(site)):
+            with pytest.raises(sites.NotDoneError, match=words):
+                ask()
+            assert words in site.problem
+    assert asked == []
+    # There is nothing to wait for when it is right again.
+    monkeypatch.setattr(clock, "seconds_ahead", lambda site: 0)
+    program.renew(site)
+    assert len(asked) == 1
+    with pytest.raises(sites.NotDoneError, match="without a name that is wanted"):
+        program.obtain(site, retry=False)
+    assert len(asked) == 2
+
+
+def test_what_was_noted_by_a_clock_that_was_ahead_keeps_nobody_waiting(program: ModuleType) -> None:
+    now = time.time()
+    assert sites.waiting({"at": now - 60, "until": now + 60})
+    assert not sites.waiting({"at": now + 86400, "until": now + 90000})
+    assert not sites.waiting({"at": now - 60})
+
+
+def test_the_clock_is_compared_with_what_the_ca_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = pair(["127.0.0.1"], -90, -1)  # a wrong clock makes any look like this one
+    (tmp_path / "ca.pem").write_text(certificate + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "ca.pem")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503) if self.path == "/away" else self.send_response(200)
+            self.end_headers()
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return "sometime" if self.path == "/odd" else email.utils.formatdate(time.time() - 7200, usegmt=True)
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            for path, seconds in (("dir", 7200), ("away", 7200), ("odd", 0)):
+                site = SimpleNamespace(settings={"server": f"https://127.0.0.1:{server.server_port}/{path}"})
+                assert clock.seconds_ahead(site) == pytest.approx(seconds, abs=60)  # type: ignore[arg-type]
+        finally:
+            server.shutdown()
+    assert clock.seconds_ahead(site) == 0  # type: ignore[arg-type]
+
+
+def test_the_test_ca_takes_the_place_of_no_other(program: ModuleType) -> None:
+    site = site_of(server="https://acme-staging-v02.api.letsencrypt.org/directory")
+    give(site, ["book.test"])
+    issued_by(site, "https://acme-v02.api.letsencrypt.org/directory")
+    with pytest.raises(sites.NotAskedError, match="certificates_acme_staging: the site has a certificate of https://acme-v02"):
+        asking.certbot(site, ["book.test"])
+
+
+def test_a_pair_that_the_web_server_refuses_does_not_stay(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it refuses it would not come up again after a reboot."""
+    said = {"nginx -t": subprocess.CompletedProcess([], 0, "", "")}
+    good = subprocess.CompletedProcess([], 0, "", "")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: said.get(" ".join(command), good))
+    site = site_of(source="provided", edge={"service": "nginx", "test": ["nginx", "-t"]})
+    give(site, ["book.test"], source="provided")
+    first = site.pair("provided").certificate.read_bytes()
+    assert program.load(site)
+    give(site, ["book.test"], source="provided")
+    said["nginx -t"] = subprocess.CompletedProcess([], 1, "", "ca md too weak")
+    with pytest.raises(sites.NotDoneError, match=r"certificates_provided_certificate: .*ca md too weak.*is back in its place"):
+        program.load(site)
+    assert site.pair("provided").certificate.read_bytes() == first
+    assert site.loaded()
+    # The first one has none before it.
+    give(site, ["book.test"], source="provided")
+    (site.home / "provided.pem").unlink()
+    with pytest.raises(sites.NotDoneError):
+        program.load(site)
+    assert "ca md too weak" in site.problem
+    said["nginx -t"] = good
+    assert program.load(site)
+    assert site.problem == ""
 
 
 @pytest.mark.parametrize(

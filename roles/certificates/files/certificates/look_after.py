@@ -22,10 +22,11 @@ import subprocess
 import sys
 import time
 
+import clock
 from addresses import astray
-from asking import certbot, told_until
-from pairs import left, names, self_signed
-from sites import HOME, LATE, SETTINGS, NotDoneError, Site, alone, refresh_nameless
+from asking import certbot
+from pairs import left, names, self_signed, write
+from sites import HOME, LATE, SETTINGS, NotAskedError, NotDoneError, Site, alone, refresh_nameless, waiting
 
 # Let's Encrypt lets five validations of a name fail in an hour (https://letsencrypt.org/docs/rate-limits/).
 PAUSE_SECONDS = 3600
@@ -54,33 +55,40 @@ def obtain(site: Site, *, retry: bool) -> bool:
     if site.complete():
         return False
     refused = site.refusal
-    if refused and not retry and time.time() < refused["until"]:
-        until = time.strftime("%Y-%m-%d %H:%M", time.gmtime(refused["until"]))
-        raise NotDoneError(
-            f"{refused['reason']} This was said before; so as not to use up what the CA allows, it is not asked again before "
-            f"{until} UTC. When the cause is gone: -e certificates_acme_retry=true"
-        )
-    if site.settings["check_addresses"] and (wrong := astray(site)):
-        raise NotDoneError(
-            f"{'; '.join(wrong)}. Correct the A and AAAA records, or take the name out; the CA was not asked. Where a CDN or proxy "
-            "in front leads here, set certificates_acme_check_addresses to false; where it has HTTPS itself, and asks this server "
-            'over HTTP, set edge_tls to "off".'
-        )
+    if not retry and waiting(refused):
+        raise NotDoneError(postponed(refused["reason"], refused["until"]))
+    asked = {"names": sorted(site.wanted), "server": site.settings["server"]}
     try:
+        if site.settings["check_addresses"] and (wrong := astray(site)):
+            raise NotAskedError(
+                f"{'; '.join(wrong)}. Correct the A and AAAA records, or take the name out; the CA was not asked. Where a CDN or "
+                "proxy in front leads here, set certificates_acme_check_addresses to false; where it has HTTPS itself, and asks this "
+                'server over HTTP, set edge_tls to "off".'
+            )
+        clock.check(site)
         certbot(site, site.wanted, "--force-renewal", "--renew-with-new-domains")
         if not site.complete():
             raise NotDoneError(
                 f"certbot gave a certificate without a name that is wanted. Its log is in {site.home}/logs."
             )
-    except NotDoneError as error:
-        until_then = max(time.time() + PAUSE_SECONDS, told_until(str(error)))
-        asked = {"names": sorted(site.wanted), "server": site.settings["server"]}
-        site.note("refused", reason=str(error), until=until_then, **asked)
+    except NotAskedError as error:
+        site.note("refused", reason=str(error), **asked)
         raise
-    for file in ("refused", "unrenewed"):
-        (site.home / f"{file}.json").unlink(missing_ok=True)
+    except NotDoneError as error:
+        until = max(time.time() + PAUSE_SECONDS, error.until)
+        site.note("refused", reason=str(error), until=until, **asked)
+        raise NotDoneError(postponed(str(error), until)) from error
+    site.forget("refused", "unrenewed")
     site.note("shown", source=site.shown)
     return True
+
+
+def postponed(reason: str, until: float) -> str:
+    """Return why the CA refused, and when it is asked again."""
+    return (
+        f"{reason} So as not to use up what the CA allows, it is not asked again before "
+        f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime(until))} UTC. When the cause is gone: -e certificates_acme_retry=true"
+    )
 
 
 def renew(site: Site) -> bool:
@@ -93,15 +101,18 @@ def renew(site: Site) -> bool:
     try:
         if site.source == "selfsigned" and due:
             self_signed(site.wanted, site.pair("selfsigned").certificate)
-        elif site.source == "acme" and time.time() >= site.noted("unrenewed").get("until", 0):
+        elif site.source == "acme" and not waiting(site.noted("unrenewed")):
+            clock.check(site)
             # A name that the CA refused does not hold up the others, and one that is gone does not either.
             if set(covered) == set(names(before)):
                 certbot(site, covered, "--force-renewal" if due else "--keep-until-expiring")
             elif left(before) <= 1 / 2:
                 certbot(site, covered, "--force-renewal", "--renew-with-new-domains")
-            (site.home / "unrenewed.json").unlink(missing_ok=True)
+            site.forget("unrenewed")
     except NotDoneError as error:
-        site.note("unrenewed", reason=str(error), until=told_until(str(error)))
+        site.note("unrenewed", reason=str(error), until=error.until)
+        if isinstance(error, clock.WrongClockError):
+            raise
         if not due:
             print(f"{error} It is tried again: the certificate is good for a while.", file=sys.stderr)
     renewed = site.certificate != before
@@ -115,7 +126,8 @@ def load(site: Site) -> bool:
     if site.loaded():
         return False
     refresh_nameless()
-    server, digest = site.settings["edge"], site.pair(site.shown).digest
+    server, pair = site.settings["edge"], site.pair(site.shown)
+    kept = site.home / "provided.pem"
     for command in (
         ["systemctl", "is-active", server["service"]],
         server["test"],
@@ -123,10 +135,18 @@ def load(site: Site) -> bool:
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NotDoneError(
-                f"{server['service']} has not read the new certificate of {site.name}: {(done.stderr + done.stdout).strip()}"
-            )
-    site.note("loaded", digest=digest)
+            reason = f"{server['service']} has not read the new certificate of {site.name}: {(done.stderr + done.stdout).strip()}"
+            site.note("unloaded", reason=reason)
+            if site.shown == "provided" and command == server["test"] and kept.exists():
+                # With what it refuses it would not start again, after a reboot either.
+                write(pair.certificate, kept.read_bytes())
+                refresh_nameless()
+                reason = f"certificates_provided_certificate: {reason} The pair before it is back in its place."
+            raise NotDoneError(reason)
+    if site.shown == "provided":
+        write(kept, pair.certificate.read_bytes())
+    site.note("loaded", digest=pair.digest)
+    site.forget("unloaded")
     return True
 
 
@@ -159,9 +179,12 @@ def main() -> int:
             changed = load(site)
         elif arguments.verb != "state":
             with alone(site.home):
-                changed = obtain(site, retry=arguments.retry) if arguments.verb == "obtain" else renew(site)
+                # What an earlier run left undone comes first: while the web server reads nothing, the CA is not asked.
+                changed = load(site)
+                changed = (obtain(site, retry=arguments.retry) if arguments.verb == "obtain" else renew(site)) or changed
                 changed = load(site) or changed
-    except NotDoneError as error:
+    except (NotDoneError, OSError) as error:
+        # OSError: a full disk. What there was is still there, as files are replaced in one step.
         problem = str(error)
         print(problem, file=sys.stderr)
     state = site.state()

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,18 @@ LATE = {"acme": 1 / 3, "selfsigned": 1 / 3, "provided": 1 / 10}
 
 
 class NotDoneError(Exception):
-    """What was asked could not be done; the text says why, and what to do."""
+    """What was asked could not be done; the text says why, and what to do.
+
+    until: before when the CA does not want to be asked again, in s since 1970; 0 where it did not say.
+    """
+
+    def __init__(self, reason: str, until: float = 0) -> None:
+        super().__init__(reason)
+        self.until = until
+
+
+class NotAskedError(NotDoneError):
+    """What keeps the CA from being asked: there is nothing to wait for before the next attempt."""
 
 
 class Pair(NamedTuple):
@@ -97,7 +109,12 @@ class Site:
 
     def note(self, file: str, **facts: object) -> None:
         """Keep facts for the next run, in one step."""
-        write(self.home / f"{file}.json", json.dumps(facts).encode())
+        write(self.home / f"{file}.json", json.dumps({"at": time.time(), **facts}).encode())
+
+    def forget(self, *files: str) -> None:
+        """Keep these facts no longer."""
+        for file in files:
+            (self.home / f"{file}.json").unlink(missing_ok=True)
 
     def noted(self, file: str) -> dict[str, Any]:
         """Return what was kept; empty where nothing was."""
@@ -120,6 +137,8 @@ class Site:
         certificate = self.certificate
         if self.source == "acme":
             said.append(self.noted("unrenewed").get("reason", ""))
+        if not self.loaded():
+            said.append(self.noted("unloaded").get("reason", ""))
         if certificate and left(certificate) <= LATE[self.source]:
             said.insert(0, self.late(certificate))
         return " ".join(filter(None, said))
@@ -152,6 +171,11 @@ class Site:
             "address": by_address is not None,
             "webroot": str(self.home / "webroot") if self.source == "acme" else "",
         }
+
+
+def waiting(refused: dict[str, Any]) -> bool:
+    """Whether a CA that refused is not to be asked yet. What was noted in the future, was so by a clock that was wrong."""
+    return bool(refused.get("at", 0) <= time.time() < refused.get("until", 0))
 
 
 def nameless() -> Path:
