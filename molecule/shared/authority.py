@@ -10,7 +10,8 @@ A scenario has one more server, and plays and tests that leave it out:
     tests            testinfra_hosts = ["edge"]
 
 The CA is Pebble. It validates by HTTP-01 on port 80, and has its root, its accounts and its orders in memory only: each
-start of it, also by a reboot, makes another root, and knows no account.
+start of it, also by a reboot, makes another root, and knows no account. In front of it is molecule/shared/authority/front.py,
+which has the faults and the clock that a test wants (`Authority.want`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ TRUST = Path("/etc/ssl/authority.pem")
 REFUSED = "refused.test"
 NAMES = "/etc/authority/names"
 CONFIGURATION = "/etc/authority/pebble.json"
+WANTED = "/run/authority.json"
+HELD = "/run/authority-held"
 
 
 class Authority:
@@ -77,13 +80,25 @@ class Authority:
         self.host.check_output(f"printf %%s %s > {CONFIGURATION}", json.dumps(old, indent=2))
         self.start()
 
+    def want(self, **settings: object) -> None:
+        """Have the CA be so from now on, and in nothing else unlike Pebble: see front.py."""
+        self.host.check_output(f"printf %%s %s > {WANTED}.new && mv {WANTED}.new {WANTED}", json.dumps(settings))
+
+    def holds(self) -> bool:
+        """Whether a client is kept waiting now."""
+        return bool(self.host.file(HELD).exists)
+
+    def own_root(self) -> str:
+        """Return the certificate, as PEM, of the CA that issues by a clock and for a lifetime that were wanted."""
+        return str(self.host.file("/etc/authority/ca.pem").content_string)
+
     def stop(self) -> None:
         """Have the CA refuse connections."""
-        self.host.check_output("systemctl stop pebble")
+        self.host.check_output("systemctl stop front pebble")
 
     def start(self) -> None:
         """Start the CA, also where it runs; it answers when this returns. Another root, and no account is known."""
-        self.host.check_output("systemctl restart pebble")
+        self.host.check_output("systemctl restart pebble front")
 
     def requests(self) -> int:
         """Return how often the CA was asked anything but its directory, since this server's boot."""
@@ -93,6 +108,10 @@ class Authority:
         """Return how often the CA was asked for a certificate, in vain or not, since this server's boot."""
         return self._logged("POST /order-plz -> ")
 
+    def asked(self) -> int:
+        """Return how often somebody wanted a certificate, those included who were answered before the CA heard of it."""
+        return self._logged("POST /order-plz HTTP", "front")
+
     def issued(self) -> int:
         """Return how many certificates the CA has issued, since this server's boot."""
         return self._logged("Issued certificate serial ")
@@ -101,8 +120,8 @@ class Authority:
         """Return what the CA logged last, for the message of a failed test."""
         return str(self.host.check_output("journalctl --unit=pebble --lines=40 --output=cat --no-pager"))
 
-    def _logged(self, text: str) -> int:
-        log = self.host.check_output("journalctl --sync; journalctl --boot --unit=pebble --output=cat --no-pager")
+    def _logged(self, text: str, unit: str = "pebble") -> int:
+        log = self.host.check_output(f"journalctl --sync; journalctl --boot --unit={unit} --output=cat --no-pager")
         return str(log).count(text)
 
     def _ask(self, path: str) -> str:

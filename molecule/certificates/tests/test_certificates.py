@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from testinfra.host import Host
 from authority import REFUSED, Authority, authority  # noqa: F401 - a fixture
 from https import Readers, Secure
 from probe import ROOT, Site, ask, play, said
+from renewal import DAY_SECONDS, PROGRAM, Outcome, Renewal
 
 SCENARIO = Path(__file__).parents[1]
 ENVIRONMENT = SCENARIO / "environment"
@@ -60,54 +62,48 @@ def run(name: str, *arguments: str, **variables: object) -> tuple[int, str]:
 
 def state(site: Site) -> dict[str, Any]:
     """Return what the server says of its certificate."""
-    program = "/opt/slipway/certbot/bin/python /usr/local/lib/slipway/certificates/look_after.py"
-    known: dict[str, Any] = json.loads(site.host.check_output(f"{program} state site"))
+    known: dict[str, Any] = json.loads(site.host.check_output(f"{PROGRAM} state site"))
     return known
 
 
-class Clock:
-    """The clock of the renewal's unit alone, set forward."""
+class Clocks:
+    """The clocks of the renewals on some servers, and of the CA with them."""
 
-    FILE = "/run/systemd/system/slipway-certificate@site.service.d/clock.conf"
-    COMMAND = "/opt/slipway/certbot/bin/python /usr/local/lib/slipway/certificates/look_after.py renew site"
+    def __init__(self, authority: Authority, *sites: Site) -> None:  # noqa: F811
+        self.authority = authority
+        self.renewals = [Renewal(site.host) for site in sites]
 
-    def __init__(self, *sites: Site) -> None:
-        self.hosts = [site.host for site in sites]
-
-    def set(self, moment: str) -> None:
-        """Have it as faketime(1) takes it: +50d."""
-        text = f"[Service]\nExecStart=\nExecStart=/usr/bin/faketime -f {moment} {self.COMMAND}\n"
-        for host in self.hosts:
-            host.check_output(
-                "mkdir -p %s && printf %%s %s > %s && systemctl daemon-reload",
-                str(Path(self.FILE).parent),
-                text,
-                self.FILE,
-            )
+    def set(self, days: float) -> None:
+        """Have all so many days ahead."""
+        self.authority.want(ahead=days * DAY_SECONDS)
+        for renewal in self.renewals:
+            renewal.set(days * DAY_SECONDS)
 
     def reset(self) -> None:
-        """Have the server's own clock again."""
-        for host in self.hosts:
-            host.check_output(
-                f"rm -f {self.FILE}; systemctl daemon-reload; systemctl reset-failed 'slipway-certificate@*'"
-            )
+        """Have the machines' own clock again."""
+        self.authority.want()
+        for renewal in self.renewals:
+            renewal.reset()
 
-    def tick(self) -> list[tuple[int, str]]:
-        """Let the renewal run now on each server; return its exit code and its last words."""
-        found = []
-        for host in self.hosts:
-            done = host.run("systemctl start slipway-certificate@site")
-            log = "journalctl --unit=slipway-certificate@site --lines=8 --output=cat --no-pager"
-            found.append((done.rc, host.check_output(log)))
-        return found
+    def tick(self) -> list[Outcome]:
+        """Let the renewal run now on each server."""
+        return [renewal.tick() for renewal in self.renewals]
 
 
 @pytest.fixture
-def clocks() -> Iterator[Clock]:
+def clocks(authority: Authority) -> Iterator[Clocks]:  # noqa: F811
     """The clocks of the renewals on all servers."""
-    clock = Clock(*SITES.values())
-    yield clock
-    clock.reset()
+    found = Clocks(authority, *SITES.values())
+    yield found
+    found.reset()
+
+
+@pytest.fixture
+def one(authority: Authority) -> Iterator[Clocks]:  # noqa: F811
+    """The clock of the renewal on one server."""
+    found = Clocks(authority, FIRST)
+    yield found
+    found.reset()
 
 
 def test_the_first_run_asked_the_ca_once_and_the_second_not_at_all(authority: Authority) -> None:  # noqa: F811
@@ -213,7 +209,7 @@ def test_a_new_name_widens_the_certificate_and_no_request_is_lost(authority: Aut
         assert len(visitor.names()) == 3
 
 
-def test_a_name_that_is_gone_leaves_the_certificate_at_the_next_renewal(authority: Authority, clocks: Clock) -> None:  # noqa: F811
+def test_a_name_that_is_gone_leaves_the_certificate_at_the_next_renewal(authority: Authority, clocks: Clocks) -> None:  # noqa: F811
     before = authority.orders()
     for site in SITES.values():
         authority.name(f"more.{site.domain}")
@@ -221,33 +217,33 @@ def test_a_name_that_is_gone_leaves_the_certificate_at_the_next_renewal(authorit
     assert code == 0, told
     visitors = [visited(site, authority) for site in SITES.values()]
     assert [len(visitor.names()) for visitor in visitors] == [3, 3, 3]
-    clocks.set("+31d")
-    assert [code for code, _ in clocks.tick()] == [0, 0, 0]
+    clocks.set(31)
+    assert [done.code for done in clocks.tick()] == [0, 0, 0]
     assert authority.orders() == before, "it was renewed after a third of its lifetime"
-    clocks.set("+46d")
+    clocks.set(46)
     with Readers(*visitors) as readers:
         done = clocks.tick()
-    assert [code for code, _ in done] == [0, 0, 0], done
+    assert [one.code for one in done] == [0, 0, 0], done
     assert readers.wrong == []
     for visitor in visitors:
         assert sorted(visitor.names()) == [visitor.domain, f"www.{visitor.domain}"]
 
 
-def test_a_renewal_that_is_late_is_a_failed_unit_and_part_of_the_status(authority: Authority, clocks: Clock) -> None:  # noqa: F811
+def test_a_renewal_that_is_late_is_a_failed_unit_and_part_of_the_status(authority: Authority, clocks: Clocks) -> None:  # noqa: F811
     visitors = [visited(site, authority) for site in SITES.values()]
     serials = [visitor.certificate().serial_number for visitor in visitors]
     authority.stop()
     try:
         # The CA is away, and there is time: no alarm.
-        clocks.set("+50d")
-        assert [code for code, _ in clocks.tick()] == [0, 0, 0]
-        clocks.set("+61d")
+        clocks.set(50)
+        assert [done.code for done in clocks.tick()] == [0, 0, 0]
+        clocks.set(61)
         done = clocks.tick()
-        assert [code for code, _ in done] == [1, 1, 1]
-        for site, (_, log) in zip(SITES.values(), done, strict=True):
-            assert "was not renewed" in log
-            assert "authority.test" in log
-            assert site.host.run("systemctl is-failed slipway-certificate@site").stdout.strip() == "failed"
+        assert [one.code for one in done] == [1, 1, 1]
+        for outcome, renewal in zip(done, clocks.renewals, strict=True):
+            assert "was not renewed" in outcome.log
+            assert "authority.test" in outcome.log
+            assert renewal.failed()
         code, told = run("playbooks/status.yml")
         assert code == 0, told
         assert told.count("renewal ") == len(SERVERS), told
@@ -260,7 +256,7 @@ def test_a_renewal_that_is_late_is_a_failed_unit_and_part_of_the_status(authorit
         site.host.check_output("rm -r /var/lib/slipway/certificates/site/acme/accounts")
     with Readers(*(visited(site, authority) for site in SITES.values())) as readers:
         done = clocks.tick()
-    assert [code for code, _ in done] == [0, 0, 0], done
+    assert [one.code for one in done] == [0, 0, 0], done
     wrong = [one for one in readers.wrong if "CERTIFICATE_VERIFY_FAILED" not in one]  # its root is another, too
     assert wrong == []
     for site, serial in zip(SITES.values(), serials, strict=True):
@@ -281,7 +277,7 @@ def test_a_name_that_leads_elsewhere_is_told_before_the_ca_is_asked(authority: A
     assert visited(FIRST, authority).ask("/").status == 200
 
 
-def test_a_name_that_the_ca_refuses_is_told_and_not_asked_for_again_at_once(authority: Authority) -> None:  # noqa: F811
+def test_a_name_that_the_ca_refuses_is_told_and_not_asked_for_again_at_once(authority: Authority, one: Clocks) -> None:  # noqa: F811
     authority.name(REFUSED, FIRST.address)
     before = authority.orders()
     wanted = {"app_domains": [FIRST.domain, REFUSED]}
@@ -300,13 +296,111 @@ def test_a_name_that_the_ca_refuses_is_told_and_not_asked_for_again_at_once(auth
     run("playbooks/certificate.yml", "--limit", FIRST.server, **wanted, certificates_acme_retry=True)
     assert authority.orders() == asked + 1
     # What is refused holds up no renewal of the rest.
-    clock = Clock(FIRST)
-    try:
-        clock.set("+61d")
-        ((code, log),) = clock.tick()
-        assert code == 0, log
-    finally:
-        clock.reset()
+    one.set(61)
+    (done,) = one.tick()
+    assert done.code == 0, done.log
+    one.reset()
+    code, told = run("playbooks/certificate.yml", "--limit", FIRST.server)
+    assert code == 0, told
+    assert state(FIRST)["problem"] == ""
+
+
+def test_the_ca_s_word_on_renewal_goes_before_the_share_of_the_lifetime(authority: Authority, one: Clocks) -> None:  # noqa: F811
+    before = authority.asked()
+    serial = visited(FIRST, authority).certificate().serial_number
+
+    def tick(days: float, renewal: list[float]) -> None:
+        one.renewals[0].set(days * DAY_SECONDS)
+        authority.want(ahead=days * DAY_SECONDS, renewal=renewal)
+        (done,) = one.tick()
+        assert done.code == 0, done.log
+
+    # Nearly two thirds of the lifetime are over, and certbot's own rule would say so from there on.
+    tick(58, [DAY_SECONDS, 2 * DAY_SECONDS])
+    assert authority.asked() == before
+    # It has hardly begun. (An answer is good for six hours, so the clock is that of another day.)
+    tick(59, [-2 * DAY_SECONDS, -DAY_SECONDS])
+    assert authority.asked() == before + 1
+    assert visited(FIRST, authority).certificate().serial_number != serial
+
+
+def test_a_clock_that_is_wrong_burns_no_rate_limit_and_is_told(authority: Authority, one: Clocks) -> None:  # noqa: F811
+    before = authority.asked()
+    serial = visited(FIRST, authority).certificate().serial_number
+    # Ahead by more than a lifetime, every certificate would be due at once.
+    for days, words in ((100, "100 days and 0 h ahead of"), (-100, "100 days and 0 h behind")):
+        one.renewals[0].set(days * DAY_SECONDS)
+        for _ in range(2):
+            (done,) = one.tick()
+            assert done.code == 1
+            assert words in done.log
+            assert one.renewals[0].failed()
+        assert words in done.state["problem"]
+        code, told = run("playbooks/status.yml", "--limit", FIRST.server)
+        assert code == 0, told
+        assert words in told
+    # The play says it too: here it is the CA whose clock is another.
+    authority.want(ahead=-100 * DAY_SECONDS)
+    authority.name(f"more.{FIRST.domain}", FIRST.address)
+    code, told = run("playbooks/certificate.yml", "--limit", FIRST.server, app_domains=MORE)
+    assert code != 0
+    assert "100 days and 0 h ahead of" in told
+    assert authority.asked() == before
+    one.set(0)
+    (done,) = one.tick()
+    assert done.code == 0, done.log
+    code, told = run("playbooks/certificate.yml", "--limit", FIRST.server)
+    assert code == 0, told
+    assert state(FIRST)["problem"] == ""
+    assert visited(FIRST, authority).certificate().serial_number == serial
+    authority.name(f"more.{FIRST.domain}")
+
+
+def test_a_ca_that_says_it_was_asked_too_often_is_left_alone_for_as_long_as_it_says(
+    authority: Authority,  # noqa: F811
+    one: Clocks,
+) -> None:
+    """As Let's Encrypt says it: in words, in a header, or not at all."""
+    limited = {"status": 429, "type": "rateLimited"}
+    words = "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s"
+    authority.name(f"more.{FIRST.domain}", FIRST.address)
+    before = authority.asked()
+
+    def refused(*arguments: str, **more: object) -> str:
+        code, told = run("playbooks/certificate.yml", *arguments, "--limit", FIRST.server, app_domains=MORE, **more)
+        assert code != 0
+        assert f"more.{FIRST.domain}" in told
+        assert words in told
+        assert visited(FIRST, authority).ask("/").status == 200
+        return told
+
+    authority.want(fault={**limited, "detail": f"{words}, retry after 2999-12-31 23:30:00 UTC: see the documentation"})
+    for _ in range(2):
+        assert "it is not asked again before 2999-12-31 23:30 UTC" in refused()
+        assert authority.asked() == before + 1
+    # Somebody who insists is told the hour that it has to be where the CA does not say.
+    authority.want(fault={**limited, "detail": words})
+    began = datetime.datetime.now(datetime.UTC)
+    told = refused(certificates_acme_retry=True)
+    (until,) = set(re.findall(r"not asked again before (\S+ \S+) UTC", told))
+    wait = datetime.datetime.fromisoformat(f"{until}:00+00:00") - began
+    assert datetime.timedelta(minutes=59) <= wait < datetime.timedelta(hours=2)
+    assert authority.asked() == before + 2
+    # The renewal keeps to what a header says.
+    for days, orders in ((61, 3), (62, 3), (64, 4)):
+        one.renewals[0].set(days * DAY_SECONDS)
+        authority.want(ahead=days * DAY_SECONDS, fault={**limited, "detail": words, "retry_after": str(2 * DAY_SECONDS)})
+        (done,) = one.tick()
+        assert done.code == 1
+        assert words in done.log
+        assert words in done.state["problem"]
+        assert authority.asked() == before + orders
+    one.set(67)
+    (done,) = one.tick()
+    assert done.code == 0, done.log
+    assert authority.asked() == before + 5
+    one.reset()
+    authority.name(f"more.{FIRST.domain}")
     code, told = run("playbooks/certificate.yml", "--limit", FIRST.server)
     assert code == 0, told
     assert state(FIRST)["problem"] == ""
