@@ -105,6 +105,10 @@ test-matrix: host tools app-tools ## Every app server under every process manage
 test-checkers: host tools app-tools checkers ## The edge as testssl.sh, sslyze, gixy and httplint judge it; make test asks a part (root)
 	@SLIPWAY_CHECKERS=all $(SUITE) certificates
 
+.PHONY: test-lifetimes
+test-lifetimes: host tools app-tools checkers ## A hundred lifetimes of a certificate with faults at random (SEED=number draws the same again); make test asks one for each fault (root)
+	@SLIPWAY_LIFETIMES=100 SLIPWAY_SEED=$(SEED) $(SUITE) certificates
+
 .PHONY: test-kernel
 test-kernel: host tools ## What the kernel enforces of an application's limits, in a virtual machine (root; qemu)
 	@pytest tests/kernel.py

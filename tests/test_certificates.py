@@ -15,10 +15,13 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.slipway.flask.plugins.filter.certificates import (
     certificate_names,
     covered_names,
     ip_addresses,
+    names_elsewhere,
     pair_problems,
 )
 from cryptography import x509
@@ -31,6 +34,7 @@ import clock
 import look_after
 import pairs
 import sites
+from plugin import ROOT
 
 DAY = datetime.timedelta(days=1)
 
@@ -63,6 +67,15 @@ def test_names_are_written_as_a_certificate_has_them() -> None:
         "Book.test",
         "[2001:db8::1]",
     ]
+
+
+def test_names_that_other_hosts_have_too_are_found() -> None:
+    hosts: dict[str, dict[str, list[str]]] = {
+        "a": {"app_domains": ["a.test", "WWW.test."]},
+        "b": {},
+        "c": {"app_domains": ["c.test"]},
+    }
+    assert names_elsewhere(["www.test", "c.test", "d.test"], ["a", "b"], hosts) == ["www.test"]
 
 
 def test_a_pair_that_is_good_for_all_names_is_taken() -> None:
@@ -262,7 +275,9 @@ def test_a_ca_that_says_when_is_asked_then(program: ModuleType, monkeypatch: pyt
         (429, "Server: ca", 0),
         (200, "Retry-After: 7200", 0),  # the CA is about to have it ready
     ]:
-        log.write_text(answer.format(200, "Retry-After: 1") + answer.format(status, header) + answer.format(200, "A: b"))
+        log.write_text(
+            answer.format(200, "Retry-After: 1") + answer.format(status, header) + answer.format(200, "A: b")
+        )
         said = asking.told_until(site, "no.")
         assert said == pytest.approx(time.time() + seconds, abs=60) if seconds else said == 0
     asked = []
@@ -298,10 +313,12 @@ def test_with_a_wrong_clock_the_ca_is_not_asked(
         assert len(asked) == 1
         return
     for _ in range(2):
-        for ask in (lambda: program.obtain(site, retry=False), lambda: program.renew(site)):
-            with pytest.raises(sites.NotDoneError, match=words):
-                ask()
-            assert words in site.problem
+        with pytest.raises(sites.NotDoneError, match=words):
+            program.obtain(site, retry=False)
+        assert words in site.problem
+        with pytest.raises(sites.NotDoneError, match=words):
+            program.renew(site)
+        assert words in site.problem
     assert asked == []
     # There is nothing to wait for when it is right again.
     monkeypatch.setattr(clock, "seconds_ahead", lambda site: 0)
@@ -345,11 +362,28 @@ def test_the_clock_is_compared_with_what_the_ca_says(tmp_path: Path, monkeypatch
     assert clock.seconds_ahead(site) == 0  # type: ignore[arg-type]
 
 
+def test_one_variable_chooses_the_test_ca() -> None:
+    role = ROOT / "roles/certificates"
+    loader = DataLoader()
+    known = {
+        **loader.load_from_file(str(role / "defaults/main.yml"), trusted_as_template=True),
+        **loader.load_from_file(str(role / "vars/main.yml"), trusted_as_template=True),
+        "certificates_name": "book",
+        "certificates_acme_profile": "",
+    }
+    template = trust_as_template((role / "templates/certbot.ini.j2").read_text())
+    for staging, server in ((False, "https://acme-v02."), (True, "https://acme-staging-v02.")):
+        settings = Templar(loader, {**known, "certificates_acme_staging": staging}).template(template)
+        assert f"\nserver = {server}api.letsencrypt.org/directory\n" in settings
+
+
 def test_the_test_ca_takes_the_place_of_no_other(program: ModuleType) -> None:
     site = site_of(server="https://acme-staging-v02.api.letsencrypt.org/directory")
     give(site, ["book.test"])
     issued_by(site, "https://acme-v02.api.letsencrypt.org/directory")
-    with pytest.raises(sites.NotAskedError, match="certificates_acme_staging: the site has a certificate of https://acme-v02"):
+    with pytest.raises(
+        sites.NotAskedError, match="certificates_acme_staging: the site has a certificate of https://acme-v02"
+    ):
         asking.certbot(site, ["book.test"])
 
 
@@ -364,7 +398,9 @@ def test_a_pair_that_the_web_server_refuses_does_not_stay(program: ModuleType, m
     assert program.load(site)
     give(site, ["book.test"], source="provided")
     said["nginx -t"] = subprocess.CompletedProcess([], 1, "", "ca md too weak")
-    with pytest.raises(sites.NotDoneError, match=r"certificates_provided_certificate: .*ca md too weak.*is back in its place"):
+    with pytest.raises(
+        sites.NotDoneError, match=r"certificates_provided_certificate: .*ca md too weak.*is back in its place"
+    ):
         program.load(site)
     assert site.pair("provided").certificate.read_bytes() == first
     assert site.loaded()

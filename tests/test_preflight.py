@@ -72,6 +72,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         'certificates_acme_directory_url: "ca.example.org/dir" must be the URL',
     ),
     ({"certificates_acme_ca_bundle": "/nowhere.pem"}, "certificates_acme_ca_bundle: the file /nowhere.pem does not"),
+    (
+        {"certificates_source": "acme", "certificates_names_elsewhere": ["www.example.org"]},
+        "app_domains: www.example.org is a name of several hosts",
+    ),
     ({"certificates_acme_email": "nobody"}, 'certificates_acme_email: "nobody" is not an address'),
     (
         {"certificates_source": "provided", "certificates_provided_certificate": "x", "certificates_provided_key": "x"},

@@ -35,16 +35,23 @@ class Renewal:
         """Have the clock so far ahead of the server's. limit: what the shell does before it starts the program, such as ulimit -f 0."""
         folder = FOLDER.format(self.site)
         start = f"[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=\nExecStart=/bin/sh {CLOCK} renew {self.site}\n"
-        clock = f"exec /usr/bin/faketime -f {seconds:+.0f}s /bin/sh -c '{limit}; exec {PROGRAM} \"$@\"' sh \"$@\"\n"
+        clock = f'exec /usr/bin/faketime -f {seconds:+.0f}s /bin/sh -c \'{limit}; exec {PROGRAM} "$@"\' sh "$@"\n'
         self.host.check_output(
             "printf %%s %s > %s; [ -e %s ] || { mkdir -p %s; printf %%s %s > %s; systemctl daemon-reload; }",
-            clock, CLOCK, f"{folder}/clock.conf", folder, start, f"{folder}/clock.conf",
+            clock,
+            CLOCK,
+            f"{folder}/clock.conf",
+            folder,
+            start,
+            f"{folder}/clock.conf",
         )
 
     def reset(self) -> None:
         """Have the server's own clock again."""
         folder = FOLDER.format(self.site)
-        self.host.check_output(f"rm -rf {folder} {CLOCK}; systemctl daemon-reload; systemctl reset-failed 'slipway-certificate@*'")
+        self.host.check_output(
+            f"rm -rf {folder} {CLOCK}; systemctl daemon-reload; systemctl reset-failed 'slipway-certificate@*'"
+        )
 
     def tick(self) -> Outcome:
         """Let the renewal run now."""

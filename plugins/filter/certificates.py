@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cryptography import x509
@@ -43,6 +43,13 @@ def covered_names(server_names: Iterable[str], certificate: Iterable[str]) -> li
     """Return those of a site's names that are among those of its certificate, as the site writes them."""
     there = set(certificate)
     return [name for name in server_names if certificate_names([name])[0] in there]
+
+
+def names_elsewhere(names: Iterable[str], hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return those of a site's names, as its certificate has them, that other hosts have among their app_domains."""
+    others = [hostvars[host]["app_domains"] for host in hosts if "app_domains" in hostvars[host]]
+    there = {name for domains in others for name in certificate_names(domains)}
+    return [name for name in names if name in there]
 
 
 def covers(one: str, name: str) -> bool:
@@ -124,5 +131,6 @@ class FilterModule:
             "certificate_names": certificate_names,
             "covered_names": covered_names,
             "ip_addresses": ip_addresses,
+            "names_elsewhere": names_elsewhere,
             "pair_problems": pair_problems,
         }

@@ -267,14 +267,22 @@ def test_a_renewal_that_is_late_is_a_failed_unit_and_part_of_the_status(authorit
 def test_a_name_that_leads_elsewhere_is_told_before_the_ca_is_asked(authority: Authority) -> None:  # noqa: F811
     authority.name(f"more.{FIRST.domain}", SITES[APACHE].address)
     before = authority.orders()
-    code, told = run("playbooks/certificate.yml", "--limit", FIRST.server, app_domains=MORE)
+    code, told = run("playbooks/certificate.yml", *LIMIT, app_domains=MORE, edge_http_until_certificate=False)
     assert code != 0
+    assert f"app_domains: more.{APACHE}.test has no address in DNS" in told
     assert (
         f"app_domains: more.{FIRST.domain} points to {SITES[APACHE].address}, and this server is {FIRST.address}"
         in told
     )
     assert authority.orders() == before
-    assert visited(FIRST, authority).ask("/").status == 200
+    for site in TWO:
+        assert visited(site, authority).ask("/").status == 200
+        # Nothing is sent in the clear of a name that has no certificate yet, if that is wanted.
+        for path in ("/", "/static/style.css"):
+            answer = ask(site.address, path, f"more.{site.domain}")
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "60"), path
+            assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+            assert answer.headers.get_all("Referrer-Policy") == ["strict-origin-when-cross-origin"]
 
 
 def test_a_name_that_the_ca_refuses_is_told_and_not_asked_for_again_at_once(authority: Authority, one: Clocks) -> None:  # noqa: F811
@@ -389,7 +397,9 @@ def test_a_ca_that_says_it_was_asked_too_often_is_left_alone_for_as_long_as_it_s
     # The renewal keeps to what a header says.
     for days, orders in ((61, 3), (62, 3), (64, 4)):
         one.renewals[0].set(days * DAY_SECONDS)
-        authority.want(ahead=days * DAY_SECONDS, fault={**limited, "detail": words, "retry_after": str(2 * DAY_SECONDS)})
+        authority.want(
+            ahead=days * DAY_SECONDS, fault={**limited, "detail": words, "retry_after": str(2 * DAY_SECONDS)}
+        )
         (done,) = one.tick()
         assert done.code == 1
         assert words in done.log
@@ -407,11 +417,18 @@ def test_a_ca_that_says_it_was_asked_too_often_is_left_alone_for_as_long_as_it_s
 
 
 def test_a_site_without_a_domain_has_https_on_its_address(authority: Authority) -> None:  # noqa: F811
-    code, told = run("playbooks/certificate.yml", *LIMIT, app_domains=["{{ ansible_host }}"])
+    strict = {"edge_tls_profile": "modern", "edge_hsts_include_subdomains": True, "edge_hsts_preload": True}
+    code, told = run("playbooks/certificate.yml", *LIMIT, app_domains=["{{ ansible_host }}"], **strict)
     assert code == 0, told
     for site in TWO:
         visitor = Secure(site.address, site.address, authority.root())
-        assert visitor.ask("/").json["url"] == f"https://{site.address}/"
+        answer = visitor.ask("/")
+        assert answer.json["url"] == f"https://{site.address}/"
+        # And what the run asked for besides.
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
+        client = f"openssl s_client -connect {site.address}:443 -brief < /dev/null"
+        assert site.host.run(f"{client} -tls1_3").rc == 0
+        assert site.host.run(f"{client} -tls1_2").rc != 0
         assert visitor.names() == [site.address]
         ini = site.host.file("/etc/slipway/certificates/site.ini").content_string
         assert "preferred-profile = shortlived\n" in ini
@@ -460,6 +477,10 @@ def test_a_certificate_of_one_s_own_is_judged_first_and_loaded_without_a_lost_re
         # As Ansible would log what it was given to write.
         written = base64.b64encode(site.host.file("/etc/slipway/certificates/site.pem").content).decode()
         assert written[-200:-100] not in site.host.check_output("journalctl --boot --no-pager")
+    code, told = run("playbooks/provision.yml", "--limit", FIRST.server, edge_tls="selfsigned")
+    assert code == 0, told
+    shown = Secure(FIRST.address, str(FIRST.domain)).certificate()
+    assert shown.issuer == shown.subject
     # And back: what the CA gave is still there.
     code, told = run("playbooks/provision.yml", *LIMIT)
     assert code == 0, told

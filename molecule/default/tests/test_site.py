@@ -41,6 +41,8 @@ def test_a_second_run_changes_nothing(site: Site) -> None:
     code, output = site.site_yml()
     assert code == 0, output
     assert changed(output) == []
+    # A name outside of the public DNS has HTTP alone, and the run says so.
+    assert "edge_tls: off, as no public CA gives a certificate for" in output
 
 
 @pytest.mark.after_reboot

@@ -60,7 +60,9 @@ def issue_again(chain: bytes, lifetime: float) -> bytes:
     for extension in given.extensions:
         if not isinstance(extension.value, x509.AuthorityKeyIdentifier):
             builder = builder.add_extension(extension.value, extension.critical)
-    builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+    builder = builder.add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
+    )
     issued = builder.sign(key, hashes.SHA256())
     return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (issued, ca))
 
@@ -93,13 +95,15 @@ class Front(http.server.BaseHTTPRequestHandler):
                 headers["Retry-After"] = fault["retry_after"]
             self.answer(fault["status"], headers, json.dumps(problem).encode())
         elif "renewal" in wanted and self.path.startswith("/draft-ietf-acme-ari"):
-            window = dict(zip(("start", "end"), (f"{moment(one):%Y-%m-%dT%H:%M:%SZ}" for one in wanted["renewal"]), strict=True))
+            window = dict(
+                zip(("start", "end"), (f"{moment(one):%Y-%m-%dT%H:%M:%SZ}" for one in wanted["renewal"]), strict=True)
+            )
             info = {"suggestedWindow": window}
             self.answer(200, {"Content-Type": "application/json", "Retry-After": "21600"}, json.dumps(info).encode())
         else:
             self.pass_on(body, wanted)
 
-    do_HEAD = do_POST = do_GET
+    do_HEAD = do_POST = do_GET  # noqa: N815 - the names that BaseHTTPRequestHandler looks for
 
     def hold(self, fault: dict[str, Any]) -> None:
         """Keep a client waiting where it is its turn."""
@@ -113,7 +117,7 @@ class Front(http.server.BaseHTTPRequestHandler):
     def pass_on(self, body: bytes, wanted: dict[str, Any]) -> None:
         """Give the request to Pebble, and its answer to the client."""
         pebble = http.client.HTTPSConnection(*PEBBLE, context=ssl._create_unverified_context(), timeout=60)
-        pebble.request(self.command, self.path, body, {name: value for name, value in self.headers.items()})
+        pebble.request(self.command, self.path, body, dict(self.headers.items()))
         answer = pebble.getresponse()
         content = answer.read()
         pebble.close()
@@ -137,9 +141,9 @@ class Front(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def log_message(self, format: str, *said: object) -> None:
+    def log_message(self, *said: object) -> None:
         """Log a line, which the journal keeps."""
-        print(format % said, flush=True)
+        print(str(said[0]) % said[1:], flush=True)
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -32,4 +32,7 @@ if [ "$(readlink /opt/slipway/certbot)" != "$venv" ]; then
   done
 fi
 exec 9>&-
+# Units that this run has written, or one that was cut off before systemd read them.
+! systemctl show --property=NeedDaemonReload "slipway-certificate@$3.timer" "slipway-certificate@$3.service" | grep -q =yes ||
+  systemctl daemon-reload
 exec /opt/slipway/certbot/bin/python "$2" prepare "$3"

@@ -30,7 +30,8 @@ def seconds_ahead(site: Site) -> float:
     context.verify_mode = ssl.CERT_NONE
     said = None
     try:
-        with urllib.request.urlopen(site.settings["server"], timeout=ANSWER_SECONDS, context=context) as answer:
+        # The role lets nothing but https:// through.
+        with urllib.request.urlopen(site.settings["server"], timeout=ANSWER_SECONDS, context=context) as answer:  # noqa: S310
             said = answer.headers["Date"]
     except urllib.error.HTTPError as error:
         said = error.headers["Date"]

@@ -181,7 +181,9 @@ def main() -> int:
             with alone(site.home):
                 # What an earlier run left undone comes first: while the web server reads nothing, the CA is not asked.
                 changed = load(site)
-                changed = (obtain(site, retry=arguments.retry) if arguments.verb == "obtain" else renew(site)) or changed
+                changed = (
+                    obtain(site, retry=arguments.retry) if arguments.verb == "obtain" else renew(site)
+                ) or changed
                 changed = load(site) or changed
     except (NotDoneError, OSError) as error:
         # OSError: a full disk. What there was is still there, as files are replaced in one step.
