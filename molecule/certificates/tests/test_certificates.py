@@ -288,7 +288,12 @@ def test_a_name_that_leads_elsewhere_is_told_before_the_ca_is_asked(authority: A
 def test_a_name_that_the_ca_refuses_is_told_and_not_asked_for_again_at_once(authority: Authority, one: Clocks) -> None:  # noqa: F811
     authority.name(REFUSED, FIRST.address)
     before = authority.orders()
-    wanted = {"app_domains": [FIRST.domain, REFUSED]}
+    # Of this server alone: a name of several is refused before.
+    other = f"{{{{ '{REFUSED}' if inventory_hostname == '{FIRST.server}' else 'www.' ~ inventory_hostname ~ '.test' }}}}"
+    wanted = {"app_domains": ["{{ inventory_hostname }}.test", other]}
+    code, told = run("playbooks/certificate.yml", *LIMIT, app_domains=["{{ inventory_hostname }}.test", REFUSED])
+    assert code != 0
+    assert f"app_domains: {REFUSED} is a name of several hosts of the group edge" in told
     code, told = run("playbooks/certificate.yml", "--limit", FIRST.server, **wanted)
     assert code != 0
     assert REFUSED in told
