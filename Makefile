@@ -106,7 +106,7 @@ test-checkers: host tools app-tools checkers ## The edge as testssl.sh, sslyze, 
 	@SLIPWAY_CHECKERS=all $(SUITE) certificates
 
 .PHONY: test-lifetimes
-test-lifetimes: host tools app-tools checkers ## A hundred lifetimes of a certificate with faults at random (SEED=number draws the same again); make test asks one for each fault (root)
+test-lifetimes: host tools app-tools checkers ## A hundred lifetimes of a certificate with faults at random (SEED=number repeats one); make test asks a part (root)
 	@SLIPWAY_LIFETIMES=100 SLIPWAY_SEED=$(SEED) $(SUITE) certificates
 
 .PHONY: test-kernel

@@ -289,7 +289,9 @@ def test_a_name_that_the_ca_refuses_is_told_and_not_asked_for_again_at_once(auth
     authority.name(REFUSED, FIRST.address)
     before = authority.orders()
     # Of this server alone: a name of several is refused before.
-    other = f"{{{{ '{REFUSED}' if inventory_hostname == '{FIRST.server}' else 'www.' ~ inventory_hostname ~ '.test' }}}}"
+    other = (
+        f"{{{{ '{REFUSED}' if inventory_hostname == '{FIRST.server}' else 'www.' ~ inventory_hostname ~ '.test' }}}}"
+    )
     wanted = {"app_domains": ["{{ inventory_hostname }}.test", other]}
     code, told = run("playbooks/certificate.yml", *LIMIT, app_domains=["{{ inventory_hostname }}.test", REFUSED])
     assert code != 0
