@@ -85,6 +85,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"nginx_tls_listen": ["80"]}, "nginx_tls_listen: 80 is in nginx_listen too"),
     ({"nginx_tls_listen": [], "edge_tls": "selfsigned"}, "nginx_tls_listen: it is empty"),
     ({"edge_server_names": ["https://site.test"]}, "without http:// and without a port. HTTPS is edge_tls"),
+    ({"edge_canonical_host": "www.site.test"}, 'edge_canonical_host: "www.site.test" must be one of the site'),
+    (
+        {"edge_server_names": ["*.site.test"], "edge_canonical_host": "*.site.test"},
+        'edge_canonical_host: "*.site.test" must be one of the site',
+    ),
     ({"edge_response_headers": {"X Own": "1"}}, "edge_response_headers: X Own must be names of headers"),
     ({"edge_response_headers": {"X-Own": 'a "word"'}}, "edge_response_headers: a value cannot have a double quote"),
     ({"connection_limit_name": "one two"}, 'connection_limit_name: "one two" cannot name a table'),
@@ -121,6 +126,7 @@ GOOD_CASES: list[dict[str, Any]] = [
     {"certificates_source": "acme", "edge_server_names": ["book.example.org", "203.0.113.5"]}
     | {"certificates_acme_directory_url": "https://ca.example.org/dir"},
     {"edge_tls": False, "nginx_tls_listen": []},  # off, as YAML reads it without quotes
+    {"edge_canonical_host": "site.test"},
     {"edge_response_headers": {"Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"}},
     {"gunicorn_version": "26.0.0", "gunicorn_hashes": ""},
     {"gunicorn_version": "26.0.0", "gunicorn_hashes": "{{ hashed }}"},

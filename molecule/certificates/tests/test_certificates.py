@@ -113,7 +113,6 @@ def test_the_first_run_asked_the_ca_once_and_the_second_not_at_all(authority: Au
 def test_the_first_run_ends_in_https_that_browsers_trust(site: Site, secure: Secure) -> None:
     assert secure.ask("/").json == {"scheme": "https", "url": f"https://{site.domain}/"}
     assert sorted(secure.names()) == [site.domain, f"www.{site.domain}"]
-    assert Secure(site.address, f"www.{site.domain}", secure.root).ask("/").status == 200
     context = secure.context()
     context.set_alpn_protocols(["h2", "http/1.1"])
     with secure.connect(context) as sock:
@@ -130,6 +129,14 @@ def test_the_site_is_on_https_and_http_leads_to_it(site: Site) -> None:
     # What the CA asks for is not on HTTPS yet when it asks for the first time.
     assert ask(site.address, "/.well-known/acme-challenge/none", site.domain).status == 404
     assert ask(site.address, "/", f"{site.domain}:80").headers["Location"] == f"https://{site.domain}/"
+
+
+def test_another_name_leads_to_the_canonical_one_in_one_step(site: Site, secure: Secure) -> None:
+    """From HTTP and from HTTPS."""
+    name, path = f"www.{site.domain}", "/a%20b%2Fc//d?x=1&y=%2F"
+    for answer in (ask(site.address, path, name), Secure(site.address, name, secure.root).ask(path)):
+        assert (answer.status, answer.headers["Location"]) == (308, f"https://{site.domain}{path}")
+    assert ask(site.address, "/.well-known/acme-challenge/none", name).status == 404
 
 
 def test_a_host_that_no_site_claims_learns_nothing_on_443_either(site: Site) -> None:
@@ -159,7 +166,7 @@ def test_old_versions_of_tls_are_refused_and_the_group_is_the_best_that_openssl_
         assert "X25519MLKEM768" in told
 
 
-def test_every_answer_has_the_headers_and_the_application_s_own_win(secure: Secure) -> None:
+def test_every_answer_has_the_headers_and_the_application_s_own_win(site: Site, secure: Secure) -> None:
     for path, status in (
         ("/", 200),
         ("/none", 404),
@@ -172,6 +179,13 @@ def test_every_answer_has_the_headers_and_the_application_s_own_win(secure: Secu
         assert answer.headers.get_all("Strict-Transport-Security") == ["max-age=31536000"], path
         assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"], path
         assert answer.headers.get_all("Referrer-Policy") == ["strict-origin-when-cross-origin"], path
+    http = ask(site.address, "/", site.domain)
+    https = Secure(site.address, f"www.{site.domain}", secure.root).ask("/")
+    for answer in (http, https):
+        assert answer.status == 308
+        assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+    assert "Strict-Transport-Security" not in http.headers  # browsers ignore it there (RFC 6797, 8.1)
+    assert https.headers.get_all("Strict-Transport-Security") == ["max-age=31536000"]
     own = secure.ask("/own").headers
     assert own.get_all("Referrer-Policy") == ["no-referrer"]
     assert own.get_all("X-Content-Type-Options") == ["nosniff"]
@@ -205,7 +219,7 @@ def test_a_new_name_widens_the_certificate_and_no_request_is_lost(authority: Aut
     assert authority.orders() == before + len(SERVERS)
     for visitor in visitors:
         more = Secure(visitor.address, f"more.{visitor.domain}", visitor.root)
-        assert more.ask("/").status == 200
+        assert more.ask("/").headers["Location"] == f"https://{visitor.domain}/"
         assert len(visitor.names()) == 3
 
 

@@ -51,6 +51,34 @@ def test_a_site_answers_over_ipv6(run: Run) -> None:
     assert run(f'python3 -c "{program}"').strip() == "200"
 
 
+@pytest.mark.after_reboot
+@pytest.mark.parametrize("name", ["old.third.test", "any.third.test", "old.third.test:80"])
+@pytest.mark.parametrize("path", ["/", "/a%20b%2Fc//d/..?x=1&y=%2F&z", "//two"])
+def test_another_name_leads_to_the_canonical_one(edge: Edge, name: str, path: str) -> None:
+    """The third site's, in maintenance too. Path and query stay what they are."""
+    answer = edge.ask(path, name, method="POST")
+    assert (answer.status, answer.headers["Location"]) == (308, f"http://third.test{path}")
+
+
+def test_every_answer_of_the_edge_s_own_has_the_headers(edge: Edge, dead_application: None) -> None:
+    """What it refuses, redirects and says in the application's place, as much as a file it sends."""
+    large = {"Content-Length": str(2**30)}
+    for host, path, status, headers in (
+        ("one.test", "/page", SERVER.away, {}),
+        ("one.test", "/page", 413, large),
+        ("one.test", "/static/both.css", 200, {}),
+        ("one.test", "/static/settings.py", 404, {}),
+        ("one.test", "/.git/config", 404, {}),
+        ("third.test", "/page", 503, {}),
+        ("old.third.test", "/page", 308, {}),
+    ):
+        answer = edge.ask(path, host, headers=headers)
+        assert answer.status == status, path
+        assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"], (host, path)
+        assert answer.headers.get_all("Referrer-Policy") == ["strict-origin-when-cross-origin"], (host, path)
+        assert "Strict-Transport-Security" not in answer.headers
+
+
 # --- Static files
 
 

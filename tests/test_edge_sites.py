@@ -1,0 +1,98 @@
+"""What the edges' site files say, rendered as the roles render them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+from plugin import ROOT
+
+LOADER = DataLoader()
+NAMES = ["site.test", "www.site.test", "*.site.test"]
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {"edge_tls": "off"},
+    "plain-canonical": {"edge_tls": "off", "edge_canonical_host": "www.site.test"},
+    "secure": {},
+    "secure-canonical": {"edge_canonical_host": "site.test"},
+    "waiting": {"edge_canonical_host": "site.test", "edge_tls_names": ["www.site.test", "*.site.test"]},
+    "partly": {"edge_canonical_host": "site.test", "edge_tls_names": ["site.test"]},
+    "ports": {"edge_tls": "off", "edge_canonical_host": "site.test", "nginx_listen": ["8080"], "apache_listen": ["8080"]},
+    "tls-ports": {"edge_canonical_host": "site.test", "nginx_tls_listen": ["8443"], "apache_tls_listen": ["8443"]},
+}
+SERVERS = ("nginx", "apache")
+SITE = re.compile(r"^(?:server \{|<VirtualHost [^>]*>)\n(.*?)^(?:\}|</VirtualHost>)", re.MULTILINE | re.DOTALL)
+NAME = re.compile(r"server_name ([^;]*);|Server(?:Name|Alias) (\S+)")
+REDIRECT = re.compile(r'return 308 (\S+)\$request_uri;|"\^" "(http\S+)%1" \[NE,R=308,L\]')
+
+
+def site_file(server: str, variables: dict[str, Any]) -> str:
+    """Return the text of a site's file: of a site with a certificate on Debian 13, unless its variables say otherwise."""
+    known: dict[str, Any] = {}
+    for file in ("defaults", "vars"):
+        for role in ("edge", server):
+            known |= LOADER.load_from_file(str(ROOT / f"roles/{role}/{file}/main.yml"), trusted_as_template=True)
+    known |= {
+        "role_path": str(ROOT / "roles" / server),
+        "ansible_facts": {"distribution_major_version": "13"},
+        "edge_site_name": "site",
+        "edge_server_names": NAMES,
+        "edge_upstream_socket": "/run/site/app.sock",
+        "edge_tls": "provided",
+        "edge_tls_certificate": "/etc/ssl/site.pem",
+        "edge_tls_key": "/etc/ssl/site.pem",
+        "edge_acme_webroot": "/var/lib/acme",
+        **variables,
+    }
+    rendered = Templar(loader=LOADER, variables=known).template(known["edge_files"])
+    (text,) = (file["content"] for file in rendered if re.search(r"sites-enabled/site(\.conf)?$", file["path"]))
+    return str(text)
+
+
+def answers(text: str) -> dict[str, str]:
+    """Return for each name, on HTTP and on HTTPS, where it redirects to; empty where it has the site."""
+    found: dict[str, str] = {}
+    for site in SITE.findall(text):
+        scheme = "https" if re.search(r" ssl;|SSLEngine", site) else "http"
+        redirect = REDIRECT.search(site)
+        for several, one in NAME.findall(site):
+            for name in (several or one).split():
+                assert f"{scheme} {name}" not in found
+                found[f"{scheme} {name}"] = "".join(redirect.groups("")) if redirect else ""
+    # What Apache calls a site that has patterns alone.
+    return {name: place for name, place in found.items() if "site.invalid" not in name}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(
+    ("case", "http", "https"),
+    [
+        ("plain", ["", "", ""], None),
+        ("plain-canonical", ["http://www.site.test", "", "http://www.site.test"], None),
+        ("secure", ["https://{}"] * 3, ["", "", ""]),
+        ("secure-canonical", ["https://site.test"] * 3, ["", "https://site.test", "https://site.test"]),
+        # The canonical host has no certificate yet: nobody is sent there.
+        ("waiting", ["", "https://{}", "https://{}"], [None, "", ""]),
+        ("partly", ["https://site.test"] * 3, ["", None, None]),
+        ("ports", ["", "http://site.test:8080", "http://site.test:8080"], None),
+        ("tls-ports", ["https://site.test:8443"] * 3, ["", "https://site.test:8443", "https://site.test:8443"]),
+    ],
+)
+def test_each_name_has_the_site_or_leads_to_it(
+    server: str,
+    case: str,
+    http: list[str | None],
+    https: list[str | None] | None,
+) -> None:
+    """None: it is not answered there. {}: the name that was asked for."""
+    asked = {"nginx": "$host", "apache": "%{SERVER_NAME}"}[server]
+    expected = {
+        f"{scheme} {name}": place.format(asked)
+        for scheme, places in (("http", http), ("https", https or []))
+        for name, place in zip(NAMES, places, strict=False)
+        if place is not None
+    }
+    assert answers(site_file(server, CASES[case])) == expected
