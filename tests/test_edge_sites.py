@@ -96,3 +96,18 @@ def test_each_name_has_the_site_or_leads_to_it(
         if place is not None
     }
     assert answers(site_file(server, CASES[case])) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "listens"),
+    [
+        ({}, 0),
+        ({"edge_http3": True}, 2),
+        ({"edge_http3": True, "edge_canonical_host": "site.test"}, 4),
+        ({"edge_http3": True, "edge_tls_names": []}, 0),  # there is no certificate yet
+    ],
+)
+def test_http_3_is_where_https_is(variables: dict[str, Any], listens: int) -> None:
+    text = site_file("nginx", variables)
+    assert text.count(" quic;") == listens
+    assert ("Alt-Svc" in text) == bool(listens)

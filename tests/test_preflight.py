@@ -90,6 +90,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"edge_server_names": ["*.site.test"], "edge_canonical_host": "*.site.test"},
         'edge_canonical_host: "*.site.test" must be one of the site',
     ),
+    ({"edge_http3": True, "edge_tls": "off"}, "edge_http3: there is no HTTP/3 without TLS, and edge_tls is off"),
     ({"edge_response_headers": {"X Own": "1"}}, "edge_response_headers: X Own must be names of headers"),
     ({"edge_response_headers": {"X-Own": 'a "word"'}}, "edge_response_headers: a value cannot have a double quote"),
     ({"connection_limit_name": "one two"}, 'connection_limit_name: "one two" cannot name a table'),

@@ -16,11 +16,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from authority import REFUSED, Authority, authority  # noqa: F401 - a fixture
 from https import Readers, Secure
-from probe import ROOT, Site, ask, play, said
+from probe import DEADLINE_SECONDS, ROOT, Site, ask, play, said
 from renewal import DAY_SECONDS, PROGRAM, Outcome, Renewal
 
 SCENARIO = Path(__file__).parents[1]
@@ -150,6 +151,34 @@ def test_a_host_that_no_site_claims_learns_nothing_on_443_either(site: Site) -> 
         for visitor in (stranger, nobody):
             with pytest.raises(ssl.SSLError):
                 visitor.ask("/")
+
+
+def test_http_3_is_told_of_and_answers(authority: Authority, secure: Secure, site: Site) -> None:  # noqa: F811
+    """Debian 13's curl has it, and nginx on Debian 13 alone."""
+    told = secure.ask("/").headers["Alt-Svc"]
+    assert "Alt-Svc" not in ask(site.address, "/", site.domain).headers
+    if site != FIRST:
+        assert told is None
+        code, refusal = run("site.yml", "--limit", site.server, edge_http3=True)
+        assert code != 0
+        assert "edge_http3: " in refusal
+        assert "changed=0" in refusal
+        return
+    assert told == 'h3=":443"; ma=86400'
+
+    def curl(name: str, path: str = "/") -> CommandResult:
+        trust = "printf %%s %s > /run/root.pem; curl --silent --show-error --cacert /run/root.pem --http3-only"
+        show = f"--max-time {DEADLINE_SECONDS} --write-out ' %%{{http_version}} %%{{http_code}} %%{{redirect_url}}'"
+        return authority.host.run(
+            f"{trust} {show} --resolve %s:443:%s https://%s%s", secure.root, name, site.address, name, path
+        )
+
+    page = json.dumps({"scheme": "https", "url": f"https://{site.domain}/"}, separators=(",", ":"))
+    assert curl(f"{site.domain}").stdout.replace("\n", "") == f"{page} 3 200 "
+    assert curl(f"{site.domain}", "/static/style.css").stdout.endswith(" 3 200 ")
+    assert curl(f"www.{site.domain}", "/a?b").stdout.endswith(f" 3 308 https://{site.domain}/a?b")
+    # Not that nothing listens there.
+    assert "QUIC connection has been shut down" in curl("stranger.test").stderr
 
 
 def test_old_versions_of_tls_are_refused_and_the_group_is_the_best_that_openssl_has(host: Host, site: Site) -> None:

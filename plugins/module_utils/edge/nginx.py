@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ansible_collections.slipway.flask.plugins.module_utils.edge.files import EdgeFiles
-from ansible_collections.slipway.flask.plugins.module_utils.edge.ports import bindable
+from ansible_collections.slipway.flask.plugins.module_utils.edge.ports import bindable, holders
 
-LISTEN = re.compile(r"^\s*listen\s+([^\s;]+)", re.MULTILINE)
+LISTEN = re.compile(r"^\s*listen\s+([^\s;]+)(\s+quic)?", re.MULTILINE)
+QUIC = " quic"  # HTTP/3, on UDP
 SAME_NAME = re.compile(r'conflicting server name "[^"]*" on \S+(?=,)')
 
 
@@ -22,7 +23,8 @@ class Nginx(EdgeFiles):
     def orphans(self) -> Iterator[str]:
         """Yield the files for unknown hosts whose address no site will listen on any more."""
         folder, _, prefix = self.module.params["unknown_hosts"].rpartition("/")
-        heard = {word for text in self.texts(folder, prefix).values() for word in LISTEN.findall(text)}
+        texts = self.texts(folder, prefix).values()
+        heard = {f"{address}{'-quic' if quic else ''}" for text in texts for address, quic in LISTEN.findall(text)}
         for file in sorted((self.root / folder).glob("*")):
             if file.is_file() and file.name.startswith(prefix) and file.name.removeprefix(prefix) not in heard:
                 yield str(file.relative_to(self.root))
@@ -50,3 +52,13 @@ class Nginx(EdgeFiles):
         """Whether nginx could listen on an address now; [::]:80 is IPv6 alone (ngx_http_core_module, listen)."""
         host, _, port = address.rpartition(":")
         return bindable(host.strip("[]"), int(port), both=False)
+
+    def taken(self, address: str) -> str:
+        """Return which other program has a port; one of HTTP/3 is "443 quic"."""
+        if not address.endswith(QUIC):
+            return super().taken(address)
+        host, _, port = address.removesuffix(QUIC).rpartition(":")
+        if bindable(host.strip("[]"), int(port), both=False, udp=True):
+            return ""
+        others = holders(int(port), udp=True)
+        return "" if any(name.startswith("nginx ") for name in others) else ", ".join(others)
