@@ -46,6 +46,7 @@ SERVER = {
     "apache": Server("apache", "apache2", "/etc/apache2", "conf-enabled", 503, 502, b"HTTP/1.1 421 "),
 }[os.environ["MOLECULE_SCENARIO_NAME"]]
 GZIP = {"Accept-Encoding": "gzip"}
+BROWSER_CODINGS = {"Accept-Encoding": "gzip, deflate, br, zstd"}
 
 # As a deploy does it: a new link takes the old one's place with a rename.
 SWAP = "cd /run/upstream && ln -s {name}.sock one.new && mv -T one.new one.sock"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 from pathlib import Path
@@ -37,7 +38,7 @@ def test_a_name_without_a_suffix_can_be_a_kind() -> None:
     ]
 
 
-def test_links_lead_to_assets_below_the_folder_or_are_refused(tmp_path: Path) -> None:
+def test_links_lead_to_assets_below_the_folder_or_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "code/static"
     (source / "css/.git").mkdir(parents=True)
     (tmp_path / "shared/uploads").mkdir(parents=True)
@@ -60,7 +61,9 @@ def test_links_lead_to_assets_below_the_folder_or_are_refused(tmp_path: Path) ->
     }.items():
         (source / name).symlink_to(target)
     (tmp_path / "public").mkdir()
-    refused = publish.publish(source, tmp_path / "public", publish.Rule(KINDS, FORBIDDEN), tmp_path / "shared")
+    monkeypatch.setenv("PATH", "")
+    rule = publish.Rule(KINDS, FORBIDDEN)
+    refused = publish.publish(source, tmp_path / "public", rule, tmp_path / "shared", tmp_path / "none")
     there = sorted(str(path.relative_to(tmp_path / "public")) for path in (tmp_path / "public").rglob("*.*"))
     assert there == ["css/site.css", "css/site.css.gz", "good.css", "good.css.gz", "same.css", "same.css.gz"]
     assert not any(path.is_symlink() for path in (tmp_path / "public").rglob("*"))
@@ -71,8 +74,67 @@ def test_links_lead_to_assets_below_the_folder_or_are_refused(tmp_path: Path) ->
     assert sorted(left) == ["good.css", "same.css", "styles", "uploads"]  # the application would follow the others
 
 
-def test_a_twin_that_saves_nothing_is_not_kept(tmp_path: Path) -> None:
+# Its twins are gzip's, and it says how it was called.
+BROTLI = """#!/bin/bash
+[ ! -e %(fail)s ] || { echo 'no space left' >&2; exit 1; }
+echo "$@" >> %(log)s
+shift 3
+for path; do gzip --stdout -- "$path" > "$path.br"; done
+"""
+
+
+@pytest.fixture
+def brotli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a program in the place of brotli(1); return the file where it logs its arguments."""
+    log = tmp_path / "brotli.log"
+    log.touch()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/brotli").write_text(BROTLI % {"log": log, "fail": tmp_path / "fail"})
+    (tmp_path / "bin/brotli").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    return log
+
+
+def published(tmp_path: Path, name: str, before: str = "none", **files: bytes) -> dict[str, bytes]:
+    """Publish files as the release `name`; return what is there by its name."""
+    source, target = tmp_path / "source" / name, tmp_path / name
+    source.mkdir(parents=True)
+    for stem, content in files.items():
+        (source / f"{stem}.css").write_bytes(content)
+    publish.publish(source, target, publish.Rule(["css"], []), tmp_path, tmp_path / before)
+    return {path.name: path.read_bytes() for path in target.iterdir()}
+
+
+def test_text_has_twins_with_its_time(tmp_path: Path, brotli: Path) -> None:
+    assert sorted(published(tmp_path, "one", a=b"a" * 2000, short=b"a" * 100)) == ["a.css", "a.css.br", "a.css.gz", "short.css"]
+    assert brotli.read_text() == f"--quality=11 --force -- {tmp_path}/one/a.css\n"
+    assert len({path.stat().st_mtime_ns for path in (tmp_path / "one").glob("a.css*")}) == 1
+
+
+def test_what_takes_brotli_long_is_compressed_less(tmp_path: Path, brotli: Path) -> None:
+    assert "large.css.br" in published(tmp_path, "one", large=b"a" * (2**20 + 1))
+    assert brotli.read_text().startswith("--quality=9 ")
+
+
+def test_the_twins_of_an_unchanged_file_serve_again(tmp_path: Path, brotli: Path) -> None:
+    published(tmp_path, "one", same=b"a" * 2000, other=b"b" * 2000)
+    for suffix in ("br", "gz"):
+        (tmp_path / f"one/same.css.{suffix}").write_bytes(b"as before")
+    brotli.write_text("")
+    after = published(tmp_path, "two", "one", same=b"a" * 2000, other=b"c" * 2000)
+    assert after["same.css.br"] == after["same.css.gz"] == b"as before"
+    assert gzip.decompress(after["other.css.gz"]) == gzip.decompress(after["other.css.br"]) == b"c" * 2000
+    assert "same.css" not in brotli.read_text()
+
+
+def test_brotli_s_failure_is_not_overlooked(tmp_path: Path, brotli: Path) -> None:
+    """Half a twin would be sent to visitors."""
+    (tmp_path / "fail").touch()
+    with pytest.raises(OSError, match="brotli: no space left"):
+        published(tmp_path, "one", a=b"a" * 2000)
+
+
+def test_a_twin_that_saves_nothing_is_not_kept(tmp_path: Path, brotli: Path) -> None:
     """A font is compressed in itself; the edge would unpack it for nothing."""
-    (tmp_path / "font.ttf").write_bytes(random.Random(1).randbytes(4096))
-    publish.publish(tmp_path, tmp_path / "public", publish.Rule(["ttf"], []), tmp_path)
-    assert [path.name for path in (tmp_path / "public").iterdir()] == ["font.ttf"]
+    assert list(published(tmp_path, "one", font=random.Random(1).randbytes(4096))) == ["font.css"]
+    assert brotli.read_text()

@@ -61,21 +61,6 @@ def test_a_page_compressed_on_the_way_is_not_sent_again_unchanged(edge: Edge) ->
         assert (again.status, again.body) == (304, b"")
 
 
-@pytest.mark.parametrize("accept", ["gzip;q=0", "identity", "gzip; q=0.0, br", "x-gzipped"])
-def test_who_does_not_accept_gzip_gets_the_file_itself(edge: Edge, accept: str) -> None:
-    answer = edge.ask("/static/twin.css", headers={"Accept-Encoding": accept})
-    assert "Content-Encoding" not in answer.headers
-    assert answer.headers["Vary"] == "Accept-Encoding"
-    assert answer.body.startswith(b"1\n2\n")
-
-
-def test_a_twin_among_other_encodings_is_found(edge: Edge) -> None:
-    """As browsers ask."""
-    answer = edge.ask("/static/twin.css", headers={"Accept-Encoding": "br, gzip;q=0.8, deflate"})
-    assert gzip.decompress(answer.body) == b"/* compressed ahead of time */\n"
-    assert answer.headers["Vary"] == "Accept-Encoding"
-
-
 # --- What the application is told
 
 

@@ -5,6 +5,7 @@ The scenarios of both run these, in addition to what only one of them promises.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import http.client
@@ -17,7 +18,7 @@ import urllib.parse
 import pytest
 from testinfra.host import Host
 
-from edge import AWAIT_INSTANCE, GZIP, SERVER, SWAP, Edge, Play, Run, State, Stats, changes
+from edge import AWAIT_INSTANCE, BROWSER_CODINGS, GZIP, SERVER, SWAP, Edge, Play, Run, State, Stats, changes
 from probe import until
 
 ROLE = SERVER.role
@@ -164,6 +165,7 @@ def test_static_files_may_be_kept_for_an_hour_and_versioned_ones_for_ever(edge: 
         "~page.html",
         ".page.css",
         "twin.css.gz",  # the twin does not have its own address
+        "twin.css.br",
     ],
 )
 def test_files_that_are_no_assets_are_never_sent(edge: Edge, host: Host, name: str) -> None:
@@ -310,18 +312,86 @@ def test_what_would_not_shrink_is_not_compressed(edge: Edge, path: str) -> None:
 
 
 def test_the_precompressed_twin_is_what_is_sent(edge: Edge, run: Run) -> None:
-    """Its very bytes, with the type of the file; the file itself to those who do not accept gzip."""
+    """Its very bytes, with the type of the file; the file itself to those who do not accept it."""
     packed, plain = edge.ask("/static/twin.css", headers=GZIP), edge.ask("/static/twin.css")
     twin = run("od -An -v -tx1 /srv/one/current/public/static/twin.css.gz")
     assert packed.body == bytes.fromhex(twin)
     assert packed.headers["Content-Type"] == "text/css"
     assert gzip.decompress(packed.body) == b"/* compressed ahead of time */\n"
     assert plain.body.startswith(b"1\n2\n")
+    best = edge.ask("/static/twin.css", headers=BROWSER_CODINGS)
+    assert (best.body, best.headers["Content-Type"]) == (b"The edge sends it as it is.\n", "text/css")
+
+
+@pytest.mark.parametrize("path", ["/static/only-2.css", "/static/drawing.svg", "/large.json"])
+def test_browsers_get_brotli(edge: Edge, run: Run, path: str) -> None:
+    """Files and pages alike; it is smaller than gzip."""
+    packed, zipped, plain = (edge.ask(path, headers=accept) for accept in (BROWSER_CODINGS, GZIP, {}))
+    assert packed.headers["Content-Encoding"] == "br"
+    assert packed.headers.get_all("Vary") == ["Accept-Encoding"]
+    unpacked = run(f"echo {base64.b64encode(packed.body).decode()} | base64 -d | brotli --decompress | base64 -w 0")
+    assert base64.b64decode(unpacked) == plain.body
+    assert len(packed.body) < len(zipped.body)
+
+
+@pytest.mark.parametrize(
+    ("accept", "coding"),
+    [
+        ("br, gzip;q=0.8, deflate", "br"),
+        ("deflate, gzip;q=0.8", "gzip"),
+        ("GZIP", "gzip"),
+        ("br;q=0, gzip", "gzip"),
+        ("gzip;q=0, br", "br"),
+        ("gzip;q=0.0, br; q=0", None),
+        ("gzip;q=0", None),
+        ("identity", None),
+        ("x-gzipped, abr, brx", None),
+        ("", None),
+    ],
+)
+@pytest.mark.parametrize("path", ["/static/twin.css", "/static/only-2.css", "/large.json"])
+def test_a_client_gets_a_coding_that_it_accepts(edge: Edge, path: str, accept: str, coding: str | None) -> None:
+    """Of a twin, a file and a page: with q=0 a client refuses one (RFC 9110, 12.4.2)."""
+    answer = edge.ask(path, headers={"Accept-Encoding": accept})
+    assert answer.headers["Content-Encoding"] == coding
+    assert answer.headers.get_all("Vary") == ["Accept-Encoding"]
+    assert answer.headers["Content-Language"] is None
+
+
+def test_each_representation_has_an_etag_of_its_own(edge: Edge) -> None:
+    """With which it need not be sent again, and no other is taken for it."""
+    codings: list[dict[str, str]] = [BROWSER_CODINGS, GZIP, {}]
+    tags = [edge.ask("/static/twin.css", headers=accept).headers["ETag"] for accept in codings]
+    assert len(set(tags)) == len(tags)
+    for accept in codings:
+        known = [edge.ask("/static/twin.css", headers={**accept, "If-None-Match": tag}).status == 304 for tag in tags]
+        assert known == [accept == other for other in codings]
+    for path in ("/static/only-2.css", "/static/drawing.svg"):
+        tag = edge.ask(path, headers=BROWSER_CODINGS).headers["ETag"]
+        again = edge.ask(path, headers={**BROWSER_CODINGS, "If-None-Match": tag})
+        assert (again.status, again.body) == (304, b"")
+
+
+def test_head_says_what_get_would(edge: Edge) -> None:
+    for accept in (BROWSER_CODINGS, GZIP, {}):
+        head, get = (edge.ask("/static/twin.css", method=method, headers=accept) for method in ("HEAD", "GET"))
+        assert head.body == b""
+        for name in ("Content-Encoding", "Content-Length", "ETag", "Vary", "Content-Type", "Cache-Control"):
+            assert head.headers.get_all(name) == get.headers.get_all(name)
+
+
+def test_a_range_is_one_of_what_is_sent(edge: Edge) -> None:
+    """Of the file or of its twin; who asks for one of a twin may get all of it."""
+    for accept in (BROWSER_CODINGS, GZIP, {}):
+        whole = edge.ask("/static/twin.css", headers=accept)
+        part = edge.ask("/static/twin.css", headers={**accept, "Range": "bytes=4-9", "If-Range": whole.headers["ETag"]})
+        assert part.headers["Content-Encoding"] == whole.headers["Content-Encoding"]
+        assert (part.status, part.body) in [(206, whole.body[4:10]), *([(200, whole.body)] if accept else [])]
 
 
 def test_compression_can_be_switched_off(edge: Edge) -> None:
     """The second site has compression switched off."""
-    assert "Content-Encoding" not in edge.ask("/large.json", "two.test", headers=GZIP).headers
+    assert "Content-Encoding" not in edge.ask("/large.json", "two.test", headers=BROWSER_CODINGS).headers
 
 
 # --- What the application is told

@@ -12,6 +12,8 @@ for release in 1 2; do
   # The twin differs from what nginx would make of the file itself, which shows who is sent what.
   seq 2000 > twin.css
   echo '/* compressed ahead of time */' | gzip -9 > twin.css.gz
+  echo 'The edge sends it as it is.' > twin.css.br
+  touch -r twin.css twin.css.gz twin.css.br
   mkdir -p .git folder.py
   for name in .env .git/config settings.py settings.pyc SETTINGS.PY app.ini app.env data.sqlite data.db dump.sql dump.sql.gz \
     page.html.bak .page.html.swp page.html.swp page.html~ folder.py/.secret server.key \

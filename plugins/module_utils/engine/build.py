@@ -108,8 +108,10 @@ def publish_static(release: Release, plan: Plan) -> list[str]:
     if not plan.static_dir or not source.is_dir() or not source.resolve().is_relative_to(code.resolve()):
         return []
     rule = publish.Rule(plan.static_kinds, plan.static_forbidden_suffixes)
-    target = release.path / "public" / plan.static_url.strip("/")
-    return publish.publish(source, target, rule, release.home / "shared")
+    target, before = (
+        folder / "public" / plan.static_url.strip("/") for folder in (release.path, release.home / "current")
+    )
+    return publish.publish(source, target, rule, release.home / "shared", before)
 
 
 def seal(release: Release, user: str) -> None:
