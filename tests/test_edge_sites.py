@@ -20,7 +20,12 @@ CASES: dict[str, dict[str, Any]] = {
     "secure-canonical": {"edge_canonical_host": "site.test"},
     "waiting": {"edge_canonical_host": "site.test", "edge_tls_names": ["www.site.test", "*.site.test"]},
     "partly": {"edge_canonical_host": "site.test", "edge_tls_names": ["site.test"]},
-    "ports": {"edge_tls": "off", "edge_canonical_host": "site.test", "nginx_listen": ["8080"], "apache_listen": ["8080"]},
+    "ports": {
+        "edge_tls": "off",
+        "edge_canonical_host": "site.test",
+        "nginx_listen": ["8080"],
+        "apache_listen": ["8080"],
+    },
     "tls-ports": {"edge_canonical_host": "site.test", "nginx_tls_listen": ["8443"], "apache_tls_listen": ["8443"]},
 }
 SERVERS = ("nginx", "apache")

@@ -106,7 +106,12 @@ def published(tmp_path: Path, name: str, before: str = "none", **files: bytes) -
 
 
 def test_text_has_twins_with_its_time(tmp_path: Path, brotli: Path) -> None:
-    assert sorted(published(tmp_path, "one", a=b"a" * 2000, short=b"a" * 100)) == ["a.css", "a.css.br", "a.css.gz", "short.css"]
+    assert sorted(published(tmp_path, "one", a=b"a" * 2000, short=b"a" * 100)) == [
+        "a.css",
+        "a.css.br",
+        "a.css.gz",
+        "short.css",
+    ]
     assert brotli.read_text() == f"--quality=11 --force -- {tmp_path}/one/a.css\n"
     assert len({path.stat().st_mtime_ns for path in (tmp_path / "one").glob("a.css*")}) == 1
 

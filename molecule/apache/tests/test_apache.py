@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gzip
 import http.client
 import socket
 from concurrent.futures import ThreadPoolExecutor

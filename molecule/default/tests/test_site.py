@@ -109,6 +109,10 @@ def test_text_is_compressed_and_pictures_are_not(site: Site) -> None:
     css = site.ask("/static/style.css", headers=accept)
     assert css.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(css.body) == site.ask("/static/style.css").body
+    # Made at the deploy.
+    best = site.ask("/static/style.css", headers={"Accept-Encoding": "gzip, deflate, br, zstd"})
+    twin = site.host.file(f"/srv/{site.name}/current/public/static/style.css.br")
+    assert (best.headers["Content-Encoding"], best.body) == ("br", twin.content)
     for _ in range(5):  # enough entries for a body worth compressing
         body = json.dumps({"name": "Grace", "message": "compress me " * 20}).encode()
         site.ask("/api/entries", method="POST", body=body, headers={"Content-Type": "application/json"})

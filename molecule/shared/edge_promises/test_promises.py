@@ -135,6 +135,27 @@ def test_static_files_may_be_kept_for_an_hour_and_versioned_ones_for_ever(edge: 
     assert "Cache-Control" not in edge.ask("/static/none.css?v=2").headers
 
 
+@pytest.mark.parametrize("name", ["app.3f9a1c2b.js", "index-B2x9_kQz.js"])
+def test_a_file_with_a_digest_in_its_name_may_be_kept_for_ever(edge: Edge, name: str) -> None:
+    """Also where it is told to be unchanged, and only where it is there (tests/test_immutable_names.py has the names)."""
+    answer = edge.ask(f"/static/{name}")
+    assert (answer.status, answer.body.decode()) == (200, f"{name}\n")
+    again = edge.ask(f"/static/{name}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status == 304
+    for one in (answer, again):
+        said = ", ".join(one.headers.get_all("Cache-Control", []))
+        assert "max-age=315360000" in said
+        assert "public, immutable" in said
+    assert "Cache-Control" not in edge.ask(f"/static/none-{name}").headers  # the application's answer
+    refused = edge.ask(f"/static/{name}.py")
+    assert (refused.status, refused.headers["Cache-Control"]) == (404, None)
+
+
+@pytest.mark.parametrize("name", ["report-20241105.json", "jquery-ui.min.js"])
+def test_a_name_that_only_looks_like_one_with_a_digest_is_asked_for_again(edge: Edge, name: str) -> None:
+    assert edge.ask(f"/static/{name}").headers.get_all("Cache-Control") == ["max-age=3600"]
+
+
 @pytest.mark.parametrize(
     "name",
     [

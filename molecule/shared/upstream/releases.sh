@@ -8,6 +8,7 @@ for release in 1 2; do
   seq 2000 > "only-$release.css"
   for name in app.js app.mjs page.json drawing.svg fonts/text.ttf picture.png; do seq 2000 > "$name"; done
   echo tiny > tiny.css
+  for name in app.3f9a1c2b.js index-B2x9_kQz.js report-20241105.json jquery-ui.min.js; do echo "$name" > "$name"; done
   echo '<h1>one page</h1>' > index.html
   # The twin differs from what nginx would make of the file itself, which shows who is sent what.
   seq 2000 > twin.css

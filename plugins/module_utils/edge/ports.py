@@ -17,7 +17,9 @@ def holders(port: int, *, udp: bool = False) -> list[str]:
     """
     names, listening = (("udp", "udp6"), "07") if udp else (("tcp", "tcp6"), "0A")
     rows = [row.split() for name in names for row in Path("/proc/net", name).read_text().splitlines()[1:]]
-    inodes = {f"socket:[{row[9]}]" for row in rows if row[3] == listening and int(row[1].rpartition(":")[2], 16) == port}
+    inodes = {
+        f"socket:[{row[9]}]" for row in rows if row[3] == listening and int(row[1].rpartition(":")[2], 16) == port
+    }
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         # Processes start and end while this looks.

@@ -119,9 +119,9 @@ def compress(names: list[str], target: Path, before: Path) -> None:
             elif suffix == ".gz" or brotli:
                 paths.append(target / name)
     for path in wanted[".gz"]:
-        with path.open("rb") as plain, twin(path, ".gz").open("wb") as file:
-            with gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
-                shutil.copyfileobj(plain, packed)
+        made = twin(path, ".gz")
+        with path.open("rb") as plain, made.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+            shutil.copyfileobj(plain, packed)
     if brotli:
         run_brotli(brotli, wanted[".br"])
     for path in (target / name for name in names):
@@ -139,10 +139,9 @@ def run_brotli(program: str, paths: list[Path]) -> None:
     small = [path for path in paths if path not in large]
     running = []
     for quality, batch in (("11", small), ("9", large)):
-        for share in (batch[core::cores] for core in range(cores)):
-            if share:
-                argv = [program, f"--quality={quality}", "--force", "--", *share]
-                running.append(subprocess.Popen(argv, stderr=subprocess.PIPE, text=True))
-    failures = [said for said, process in ((process.communicate()[1], process) for process in running) if process.returncode]
-    if failures:
-        raise OSError(f"brotli: {failures[0].strip()}")
+        for share in filter(None, (batch[core::cores] for core in range(cores))):
+            argv = [program, f"--quality={quality}", "--force", "--", *map(str, share)]
+            running.append(subprocess.Popen(argv, stderr=subprocess.PIPE, text=True))
+    said = [process.communicate()[1] for process in running]
+    if failed := [words for words, process in zip(said, running, strict=True) if process.returncode]:
+        raise OSError(f"brotli: {failed[0].strip()}")
