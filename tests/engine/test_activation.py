@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.flask.plugins.module_utils.engine import activation, files
+from ansible_collections.slipway.flask.plugins.module_utils.engine import activation, files, traffic
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
 
 from engine.host import NEW, OLD, OTHER, Host, asked
@@ -39,6 +40,33 @@ def test_a_release_gets_the_traffic_and_the_one_before_it_is_stopped(host: Host)
     assert (former, site.active, asked(old), asked(new)) == (OLD, NEW, ["stop"], ["activate", "status"])
     assert waited >= 0
     assert new.good
+
+
+def test_each_switch_can_be_told_from_all_before_it_the_way_back_too(host: Host) -> None:
+    """A page that an edge cached before a switch is not found after it."""
+    site, old, new = host.traffic(), host.release(OLD), host.release(NEW)
+    seen = []
+    for release in (old, new, old):
+        site.give(release)
+        seen.append((host.run / "switch").resolve(strict=True))
+    assert len(set(seen)) == 3
+    assert sorted((host.run / "switches").iterdir()) == sorted(seen[1:])
+    after_a_reboot = site.tmpfiles.read_text()
+    assert f"d {seen[-1]} 0755 root root -\n" in after_a_reboot
+    assert f"L+ {host.run}/switch - - - - switches/{seen[-1].name}\n" in after_a_reboot
+
+
+def test_the_mark_of_a_switch_is_moved_after_the_traffic(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other way round, a page of the old release could be cached as one of the new."""
+    moved: list[str] = []
+
+    def noted(target: str, path: Path) -> None:
+        moved.append(path.name)
+        files.link(target, path)
+
+    monkeypatch.setattr(traffic, "link", noted)
+    host.traffic().give(host.release(NEW))
+    assert moved == ["current", "app.sock", "switch"]
 
 
 def test_one_whose_programs_cannot_run_for_good_gets_no_traffic(host: Host) -> None:

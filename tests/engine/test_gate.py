@@ -177,7 +177,7 @@ def test_the_gate_leaves_the_edge_with_the_instance_that_it_has(host: Host) -> N
     with serving(site.socket(NEW), 200):
         gate.start(site, host.release(NEW), CHECK, undo=False)
     assert site.answering == OLD
-    assert (host.tmpfiles / "slipway-site.conf").read_text().endswith(f" instances/{OLD}.sock\n")
+    assert f" instances/{OLD}.sock\n" in (host.tmpfiles / "slipway-site.conf").read_text()
 
 
 @pytest.mark.parametrize("path", ["/gesund heit", "/gesündheit"])

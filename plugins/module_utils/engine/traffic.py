@@ -2,6 +2,7 @@
 
 /run/<app>/app.sock -> instances/<id>.sock    root's; what the edge connects to
 /run/<app>/instances/<id>.sock                the application's; one for each instance
+/run/<app>/switch   -> switches/<number>      root's; another after each switch, a part of what an edge's cache calls a page
 """
 
 from __future__ import annotations
@@ -81,6 +82,9 @@ class Traffic:
         ]
         if active:
             lines.append(f"L+ {self.run}/app.sock - - - - {to}")
+        if switch := linked(self.run / "switch"):
+            lines += [f"d {self.run}/switches/{switch} 0755 root root -"]
+            lines += [f"L+ {self.run}/switch - - - - switches/{switch}"]
         replace(self.tmpfiles, "# Made by Slipway (release_activate) at each activation.\n" + "\n".join(lines) + "\n")
         subprocess.run(["systemd-tmpfiles", "--create", self.tmpfiles], check=True, capture_output=True)
 
@@ -138,8 +142,21 @@ WantedBy=local-fs.target
         # First the static files, then the pages that name them.
         link(f"releases/{release.id}", self.home / "current")
         link(f"instances/{release.id}.sock", self.run / "app.sock")
+        self.note_switch()
         self.make_run_folder(release.id)
         return old if old != release.id else ""
+
+    def note_switch(self) -> None:
+        """Point `switch` elsewhere, after the socket: who looks there first and then connects gets no older instance.
+
+        It leads to a folder, as the edge wants its real path. The one before stays for those who are looking just now.
+        """
+        former, number = linked(self.run / "switch"), f"{time.time_ns()}"
+        (self.run / "switches" / number).mkdir(parents=True)
+        link(f"switches/{number}", self.run / "switch")
+        for folder in (self.run / "switches").iterdir():
+            if folder.name not in (former, number):
+                folder.rmdir()
 
     def retire(self, gone: list[Release], drain_timeout: float) -> float:
         """Wait until no client is connected to instances without traffic, and stop them; return the seconds waited."""
