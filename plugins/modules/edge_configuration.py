@@ -15,7 +15,8 @@ description:
   - It does not reload the server. The file O(reload_due) exists from the moment before files are replaced; the task that reloads
     removes it. While it exists the module reports a change, so that a missed reload is made up for. Where
     RV(restart) is true, a restart is due instead.
-  - Files belong to root and have mode 0644, so they must not contain secrets.
+  - Files belong to root and have mode 0644, so they must not contain secrets; those of O(secrets) have the group www-data and
+    mode 0640, and are in no diff.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff]
 options:
   server: {description: The server., type: str, choices: [nginx, apache], required: true}
@@ -28,6 +29,18 @@ options:
     suboptions:
       path: {description: The file's path below O(root)., type: str, required: true}
       content: {description: The text of the file., type: str, required: true}
+  secrets:
+    description: Files to have that only root and the server may read.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path: {description: The file's path below O(root)., type: str, required: true}
+      content: {description: The text of the file., type: str, required: true}
+  secrets_prefix:
+    description: What the paths of such files begin with. One that O(secrets) does not name any more is removed. Empty keeps all.
+    type: str
+    default: ""
   modules:
     description: Modules of Apache to have enabled, as a2enmod(8) does it.
     type: list
@@ -126,6 +139,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.edge.replacing impor
 
 SERVERS: dict[str, type[EdgeFiles]] = {"nginx": Nginx, "apache": Apache}
 FILE = {"path": {"type": "str", "required": True}, "content": {"type": "str", "required": True}}
+SECRET = {**FILE, "content": {"type": "str", "required": True, "no_log": True}}
 PREDECESSOR = {
     "role": {"type": "str", "required": True},
     "program": {"type": "str", "required": True},
@@ -138,6 +152,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "modules": {"type": "list", "elements": "str", "default": []},
     "unknown_hosts": {"type": "str", "required": True},
     "files": {"type": "list", "elements": "dict", "default": [], "options": FILE},
+    "secrets": {"type": "list", "elements": "dict", "default": [], "options": SECRET, "no_log": False},
+    "secrets_prefix": {"type": "str", "default": "", "no_log": False},
     "unlinked": {"type": "list", "elements": "str", "default": []},
     "absent": {"type": "list", "elements": "str", "default": []},
     "listen": {"type": "list", "elements": "str", "default": []},

@@ -14,8 +14,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.flask.plugins.module_utils.edge.ports import holders
+from ansible_collections.slipway.flask.plugins.module_utils.edge.secrets import Secrets
 
-MODE = 0o644
 RESTART = "restart"
 
 
@@ -35,11 +35,13 @@ class EdgeFiles:
         self.due = Path(module.params["reload_due"])
         self.binary = module.get_bin_path(self.program, opt_dirs=["/usr/sbin"])
         self.files = {self.below(file["path"]): file["content"].encode() for file in module.params["files"]}
+        secrets = {self.below(file["path"]): file["content"].encode() for file in module.params["secrets"]}
+        self.secrets, self.files = Secrets(self.root, module.params["secrets_prefix"], secrets), self.files | secrets
         self.links: dict[str, str] = {}
         self.written = [path for path in self.files if not self.stands(path)]
         links = [path for path in map(self.below, module.params["unlinked"]) if (self.root / path).is_symlink()]
         absent = [path for path in map(self.below, module.params["absent"]) if os.path.lexists(self.root / path)]
-        self.removed = [*links, *absent]
+        self.removed = [*links, *absent, *self.secrets.former()]
         self.removed += [path for path in self.orphans() if path not in self.removed]
         # A reload does not make up for a missed restart.
         self.restart = self.due.exists() and RESTART in self.due.read_text()
@@ -100,8 +102,8 @@ class EdgeFiles:
         if file.is_symlink() or not file.is_file():
             return False
         stat = file.stat()
-        right = (0, 0, MODE)
-        return (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == right and file.read_bytes() == self.files[path]
+        rights = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == (0, *self.secrets.rights(path))
+        return rights and file.read_bytes() == self.files[path]
 
     def texts(self, folder: str, besides: str) -> dict[str, str]:
         """Return what the files of a folder will contain, but for those whose name begins in one way."""
@@ -221,10 +223,8 @@ class EdgeFiles:
                 if path in self.links:
                     drafts[path].unlink(missing_ok=True)
                     drafts[path].symlink_to(self.links[path])
-                    continue
-                drafts[path].write_bytes(self.files[path])
-                drafts[path].chmod(MODE)
-                os.chown(drafts[path], 0, 0)
+                else:
+                    self.secrets.write(drafts[path], self.files[path], *self.secrets.rights(path))
             for path, draft in drafts.items():
                 draft.replace(self.root / path)
         finally:
@@ -244,6 +244,6 @@ class EdgeFiles:
             yield {
                 "before_header": str(file),
                 "after_header": str(file),
-                "before": file.read_text(errors="replace") if file.is_file() else "",
-                "after": "" if path in self.removed else after,
+                "before": self.secrets.shown(path, file.read_text(errors="replace") if file.is_file() else ""),
+                "after": "" if path in self.removed else self.secrets.shown(path, after, "(new)\n"),
             }
