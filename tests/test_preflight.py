@@ -93,6 +93,13 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"edge_http3": True, "edge_tls": "off"}, "edge_http3: there is no HTTP/3 without TLS, and edge_tls is off"),
     ({"edge_response_headers": {"X Own": "1"}}, "edge_response_headers: X Own must be names of headers"),
     ({"edge_response_headers": {"X-Own": 'a "word"'}}, "edge_response_headers: a value cannot have a double quote"),
+    (
+        {"edge_paths": [{"path": "admin"}, {"path": "/x", "timeout_seconds": 0}]},
+        'edge_paths: "admin" is not a path: it begins with a slash, without a query and %, such as /admin; /x: timeout_seconds is 0.',
+    ),
+    ({"edge_trusted_proxies": ["0.0.0.0/0"]}, "edge_trusted_proxies: 0.0.0.0/0 must be IP addresses and networks"),
+    ({"edge_trusted_proxies": ["cdn.test"]}, "edge_trusted_proxies: cdn.test must be IP addresses and networks"),
+    ({"edge_real_ip_header": "X Real"}, 'edge_real_ip_header: "X Real" cannot name a header'),
     ({"connection_limit_name": "one two"}, 'connection_limit_name: "one two" cannot name a table'),
     (
         {"app_default_requirements": "none.txt"},
@@ -129,6 +136,8 @@ GOOD_CASES: list[dict[str, Any]] = [
     {"edge_tls": False, "nginx_tls_listen": []},  # off, as YAML reads it without quotes
     {"edge_canonical_host": "site.test"},
     {"edge_response_headers": {"Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"}},
+    {"edge_paths": [{"path": "/", "allow": ["203.0.113.0/24"]}, {"path": "/news", "cache": {"valid_seconds": 1}}]},
+    {"edge_trusted_proxies": ["203.0.113.5/24", "2001:db8::1"], "edge_real_ip_header": "CF-Connecting-IP"},
     {"gunicorn_version": "26.0.0", "gunicorn_hashes": ""},
     {"gunicorn_version": "26.0.0", "gunicorn_hashes": "{{ hashed }}"},
     {"app_uv_version": "0.13.0", "app_uv_hashes": "", "app_default_requirements": ""},

@@ -248,6 +248,7 @@ def test_arguments_that_cannot_work_are_refused_together(play: Play, state: Stat
         "edge_maintenance_flag": "maintenance",
         "edge_maintenance_open_paths": ["/"],
         "edge_maintenance_retry_after_seconds": 0,
+        "edge_paths": [{"path": "/login", "requests_per_minute": 5}],
         "apache_extra_virtual_host": ["/nowhere/extra.conf"],
     }
     done = play(sites=["one"], **wrong)

@@ -188,6 +188,13 @@ def active(host: Host) -> str:
     return host.check_output("basename $(readlink %s/current)", HOME)
 
 
+def cached() -> tuple[str, str]:
+    """Return the state of a page that the edge keeps for an hour, and which release made it."""
+    first, second = SITE.ask("/api/whoami"), SITE.ask("/api/whoami")
+    assert (second.headers["X-Cache"], second.body) == ("HIT", first.body)
+    return str(first.headers["X-Cache"]), first.json["served_by"]["release"]
+
+
 def record(host: Host, release: str) -> dict[str, Any]:
     """Return what is known of a release."""
     known: dict[str, Any] = json.loads(host.file(f"{HOME}/releases/{release}/release.json").content_string)
@@ -365,6 +372,7 @@ def test_a_version_that_is_no_good_is_let_near_no_visitor(
 
 def test_one_goes_back_from_a_good_version_and_never_to_a_bad_one(host: Host, source: Source) -> None:
     old, old_edition, bad = active(host), source.mark(), log(host)[-1]
+    assert cached()[1] == old
     code, output = rollback(app_release=bad["id"])
     assert code != 0
     assert f"app_release: {bad['id']} was never good: app_prestart: 'alembic upgrade heads' ended with code 1" in output
@@ -374,8 +382,11 @@ def test_one_goes_back_from_a_good_version_and_never_to_a_bad_one(host: Host, so
     assert code == 0, output
     new = active(host)
     assert edition in SITE.ask("/").body.decode()
+    assert cached() == ("MISS", new)
     code, output = rollback()
     assert code == 0, output
+    # Not even what it had answered before it was left.
+    assert cached() == ("MISS", old)
     assert (active(host), host.check_output("basename $(readlink %s/previous)", HOME)) == (old, new)
     assert old_edition in SITE.ask("/").body.decode()
     assert_settled(host, old)

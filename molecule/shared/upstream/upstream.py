@@ -8,6 +8,9 @@ POST        /drop             counted, then the connection is closed without an 
 GET         /fresh            answered on a new connection; one that was used before is closed instead
 GET         /hang             accepted and never answered
 GET         /status/<code>    a page with that status
+POST        /upload           as /echo; /stats tells how much of the last body is there already
+GET         .../drip          an answer in two parts, the second when .../go-on was asked for
+GET         .../headers?a=b   an answer with these headers, and another number each time
 GET         /stats            requests counted by method, and the connections open besides this one
 """
 
@@ -21,6 +24,7 @@ import os
 import socketserver
 import sys
 import threading
+import urllib.parse
 from pathlib import Path
 
 NAME, SOCKET = sys.argv[1], Path(sys.argv[2])
@@ -28,6 +32,8 @@ REQUESTS: collections.Counter[str] = collections.Counter()
 OPEN: set[int] = set()
 LOCK = threading.Lock()
 NUMBERS = itertools.count(1)
+ARRIVED = 0
+GO_ON = threading.Event()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -53,23 +59,63 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Name the client for the log: behind a unix socket it has no address."""
         return "edge"
 
-    def answer(self, body: bytes, kind: str = "application/json", status: int = 200) -> None:
+    def answer(
+        self, body: bytes, kind: str = "application/json", status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
         """Send an answer."""
         self.send_response(status)
         self.send_header("Content-Type", kind)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
+    def read_body(self) -> bytes:
+        """Read a request's body, and count its bytes as they come."""
+        global ARRIVED
+        body = b""
+        length = int(self.headers.get("Content-Length", 0))
+        while len(body) < length and (piece := self.rfile.read1(min(65536, length - len(body)))):
+            body += piece
+            ARRIVED = len(body)
+        return body
+
+    def drip(self) -> None:
+        """Answer in two parts; the second one waits until it is asked for."""
+        GO_ON.clear()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Length", "16")
+        self.end_headers()
+        self.wfile.write(b"data: 1\n")
+        GO_ON.wait(60)
+        self.wfile.write(b"data: 2\n")
+
+    def go_on(self) -> None:
+        """Let the second part of an answer come."""
+        GO_ON.set()
+        self.answer(b"")
+
+    def answer_as_told(self, what: str, query: str) -> None:
+        """Answer in two parts, let the second of them come, or send headers that the query names."""
+        if what == "drip":
+            self.drip()
+        elif what == "go-on":
+            self.go_on()
+        else:
+            self.answer(f"{NAME} {next(NUMBERS)}".encode(), headers=dict(urllib.parse.parse_qsl(query)))
+
     def handle_request(self) -> None:
         """Answer a request, whatever its method."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.read_body()
         self.requests += 1
         with LOCK:
             REQUESTS[f"{self.command} {self.path}"] += 1
-            stats = {"requests": dict(REQUESTS), "open": len(OPEN - {self.number})}
-        match self.path.strip("/").split("/"):
+            stats = {"requests": dict(REQUESTS), "open": len(OPEN - {self.number}), "arrived": ARRIVED}
+        path, _, query = self.path.partition("?")
+        match path.strip("/").split("/"):
             case ["stats"]:
                 self.answer(json.dumps(stats).encode())
             case ["drop"]:
@@ -78,6 +124,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.close_connection = True
             case ["hang"]:
                 threading.Event().wait(60)
+            case [*_, "drip" | "go-on" | "headers" as last]:
+                self.answer_as_told(last, query)
             case ["large.json"]:
                 self.answer(json.dumps(list(range(2000))).encode())
             case ["small.json"]:
