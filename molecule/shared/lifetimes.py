@@ -11,8 +11,8 @@ from cryptography import x509
 
 from authority import Authority
 from https import Secure
-from probe import Site
-from renewal import DAY_SECONDS, Outcome, Renewal
+from probe import Site, until
+from renewal import DAY_SECONDS, PROGRAM, Outcome, Renewal
 
 HOME = "/var/lib/slipway/certificates/site"
 # What CAs give: Let's Encrypt's shortlived, tlsserver and classic.
@@ -45,7 +45,20 @@ class World:
     def tick(self) -> Outcome:
         """Let the timer start the renewal at this time."""
         self.apply()
-        return self.renewal.tick()
+        done = self.renewal.tick()
+        if done.state["loaded"]:
+            self.settle(done.state["certificate"])
+        return done
+
+    def obtain(self) -> None:
+        """Ask the CA for a certificate, whatever there was."""
+        self.shell(f"rm -rf {HOME}/acme/live {HOME}/acme/archive {HOME}/acme/renewal; {PROGRAM} obtain site --retry")
+        self.settle(f"{HOME}/acme/live/site/fullchain.pem")
+
+    def settle(self, certificate: str) -> None:
+        """Wait until visitors get the certificate in a file: while nginx reloads, it still answers with the one before."""
+        serial = int(self.renewal.host.check_output("openssl x509 -noout -serial -in %s", certificate)[7:], 16)
+        until(lambda: self.served().serial_number == serial, "visitors get the new certificate")
 
     def apply(self) -> None:
         """Have the clocks and faults be so."""

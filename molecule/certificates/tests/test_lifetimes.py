@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from authority import Authority, authority  # noqa: F401 - a fixture
-from lifetimes import HOME, KINDS, LIFETIMES_SECONDS, POWER, STEP, World, length
+from lifetimes import KINDS, LIFETIMES_SECONDS, POWER, STEP, World, length
 from probe import Site, until
-from renewal import DAY_SECONDS, PROGRAM, Renewal
+from renewal import DAY_SECONDS, Renewal
 
 SERVER = "certificates-trixie"
 SITE = Site(Path(__file__).parents[1] / "environment", "site", SERVER, f"{SERVER}.test")
@@ -34,15 +34,14 @@ testinfra_hosts = [f"ansible://{SERVER}"]
 def world(authority: Authority) -> Iterator[World]:  # noqa: F811
     """A site whose certificate is a new one of a CA with a clock of its own, and afterwards one of Pebble's again."""
     found = World(authority, SITE, Renewal(SITE.host))
-    certificate = f"rm -rf {HOME}/acme/live {HOME}/acme/archive {HOME}/acme/renewal; {PROGRAM} obtain site --retry"
     found.apply()
-    found.shell(certificate)
+    found.obtain()
     yield found
     for kind in KINDS.values():
         kind.end(found)
     authority.want()
     found.renewal.reset()
-    found.shell(certificate)
+    found.obtain()
 
 
 def lose_power(world: World, draw: random.Random) -> None:
