@@ -86,6 +86,17 @@ def test_every_path_is_the_whole_site_s() -> None:
     assert all(re.search(one[pattern], "/x", re.IGNORECASE) for pattern in ("pattern", "encoded_pattern"))
 
 
+def test_what_a_path_takes_back_from_the_whole_site_is_a_way_of_its_own() -> None:
+    cached = {"path": "/", "cache": {"valid_seconds": 10}}
+    found = {one["path"]: one for one in paths([cached, {"path": "/account", "cache": {}}, {"path": "/news"}])}
+    assert found["/account"]["passing"]
+    assert not found["/news"]["passing"]
+
+
+def test_no_name_is_a_keyword_of_a_map() -> None:
+    assert [one["name"] for one in paths([{"path": "/default"}, {"path": "/include"}])] == ["include_", "default_"]
+
+
 def test_names_for_variables_of_nginx_are_not_the_same_twice() -> None:
     names = [one["name"] for one in paths([{"path": path} for path in ("/a-b", "/a_b", "/a.b/c", "/", "/site")])]
     assert len(set(names)) == len(names)

@@ -160,13 +160,15 @@ def change(host: Host) -> Play:
 def processes(run: Run) -> State:
     """Tell which processes the edge is, to compare later, once those of a reload are all there and the old ones gone."""
     workers = 256 // 64 if SERVER.role == "apache" else int(run("nproc"))
+    # nginx has processes that look after its cache, too, and one of them only for its first minute.
+    program = "apache2" if SERVER.role == "apache" else "--full 'nginx: (master|worker) process'"
 
     def settled() -> str:
         found = ""
 
         def is_settled() -> bool:
             nonlocal found
-            found = run(f"pgrep {SERVER.program}")
+            found = run(f"pgrep {program}")
             # Of a worker that ends, the socket is closed before its last requests are.
             listening = run("ss --no-header --listening --tcp --numeric --processes 'sport = :80'")
             return len(found.split()) == 1 + workers and all(f"pid={pid}," in listening for pid in found.split())

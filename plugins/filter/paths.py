@@ -17,6 +17,8 @@ SIZE = re.compile(r"[0-9]+[kmg]?", re.IGNORECASE)
 COOKIE = re.compile(r"[A-Za-z0-9_.-]+\*?")
 # nginx has room for a name of that length behind the longest name of a site (variables_hash_bucket_size).
 MOST_LETTERS = 32
+# What a map of nginx takes for something else than a value.
+KEYWORDS = ("default", "hostnames", "include", "volatile")
 COUNTS = ("requests_per_minute", "connections")
 # What is not said of a path. "" and 0 of the last two are the edge's own; a limit of "0" is none.
 UNSAID: dict[str, Any] = {
@@ -46,7 +48,7 @@ def _parts(path: str, slash: str) -> str:
 def _name(path: str, taken: Iterable[str]) -> str:
     """Return a name for a path that a variable of nginx may have in its own."""
     name = re.sub(r"[^A-Za-z0-9]+", "_", path).strip("_").lower()[:MOST_LETTERS] or "site"
-    while name in taken:
+    while name in (*taken, *KEYWORDS):
         name += "_"
     return name
 
@@ -74,7 +76,9 @@ def paths(values: Iterable[Option]) -> list[dict[str, Any]]:
             count: parent.get("counts", {}).get(count, "") if count not in own else own["name"] if own[count] else ""
             for count in COUNTS
         }
-        merged["passing"] = any(merged[option] != UNSAID[option] for option in PASSING)
+        # What is passed as the rest of the site is needs no location of its own.
+        rest = found[0] if found and not found[0]["path"] else UNSAID
+        merged["passing"] = any(merged[option] != rest[option] for option in PASSING)
         end, encoded = ("(?:/|$)", "(?:/|%2f|$)") if own["path"] else ("", "")
         merged["pattern"] = f"^{_parts(own['path'], '/')}{end}"
         merged["encoded_pattern"] = f"^{_parts(own['path'], '(?:/|%2f)+')}{encoded}"

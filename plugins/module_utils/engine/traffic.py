@@ -153,6 +153,8 @@ WantedBy=local-fs.target
         """
         former, number = linked(self.run / "switch"), f"{time.time_ns()}"
         (self.run / "switches" / number).mkdir(parents=True)
+        for folder in (self.run / "switches", self.run / "switches" / number):
+            folder.chmod(0o755)  # whatever root's umask is, the edge has to find its way
         link(f"switches/{number}", self.run / "switch")
         for folder in (self.run / "switches").iterdir():
             if folder.name not in (former, number):
