@@ -109,10 +109,34 @@ def test_each_name_has_the_site_or_leads_to_it(
         ({}, 0),
         ({"edge_http3": True}, 2),
         ({"edge_http3": True, "edge_canonical_host": "site.test"}, 4),
-        ({"edge_http3": True, "edge_tls_names": []}, 0),  # there is no certificate yet
+        ({"edge_http3": True, "edge_tls_names": []}, 0),  # before the first certificate
     ],
 )
 def test_http_3_is_where_https_is(variables: dict[str, Any], listens: int) -> None:
     text = site_file("nginx", variables)
     assert text.count(" quic;") == listens
     assert ("Alt-Svc" in text) == bool(listens)
+
+
+def test_the_page_in_the_place_of_a_404_does_not_lose_the_headers_that_the_404_had() -> None:
+    index = {"edge_static_index": "index.html", "edge_static_index_fallback": True, "edge_hsts": True}
+    text = site_file("nginx", {"edge_static_roots": ["/srv/site"], "edge_static_url": "/static/", **index})
+    (page,) = re.findall(r"location @index \{(.*?)\n    \}", text, re.DOTALL)
+    assert 'add_header X-Content-Type-Options "nosniff" always;' in page
+    assert "add_header Strict-Transport-Security $site_index_strict_transport_security always;" in page
+    assert re.search(
+        r"map \$scheme \$site_index_strict_transport_security \{\n    https    \"max-age=31536000\";", text
+    )
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_no_challenge_leads_past_a_password(server: str) -> None:
+    text = site_file(server, {"edge_paths": [{"path": "/", "users": {"ada": "$6$abcdefghijklmnopqrstuvwxyz"}}]})
+    (secure,) = (site for site in SITE.findall(text) if re.search(r" ssl;|SSLEngine", site))
+    assert "/var/lib/acme" in secure
+
+
+def test_a_body_without_a_length_is_held_to_the_limit_of_its_path() -> None:
+    text = site_file("nginx", {"edge_paths": [{"path": "/short", "body_limit": "1k"}]})
+    (location,) = re.findall(r"location @application_short \{(.*?)\n    \}", text, re.DOTALL)
+    assert "client_max_body_size 1k;" in location

@@ -20,7 +20,7 @@ MOST_LETTERS = 32
 # What a map of nginx takes for something else than a value.
 KEYWORDS = ("default", "hostnames", "include", "volatile")
 COUNTS = ("requests_per_minute", "connections")
-# What is not said of a path. "" and 0 of the last two are the edge's own; a limit of "0" is none.
+# What is not said of a path. "" and 0 of the last two are the edge's own; a body_limit of "0" is unlimited.
 UNSAID: dict[str, Any] = {
     "allow": [],
     "users": {},
@@ -56,9 +56,13 @@ def _name(path: str, taken: Iterable[str]) -> str:
 def paths(values: Iterable[Option]) -> list[dict[str, Any]]:
     """Return the paths with what they inherit from shorter ones that contain them, the longest first.
 
-    Each has, besides all options (UNSAID): `path`, "" for the whole site; `name`; `pattern`, a regular expression that matches a decoded path which is it or below, to be used
-    case-insensitively; `encoded_pattern`, for a path in which %2F is not decoded; `counts`, by the names of COUNTS the name of
-    the path that says so, whose count it shares, or ""; `passing`, whether it says how it is passed to the application.
+    Each has all options (UNSAID) and:
+    `path`: "" for the whole site;
+    `name`: of letters, digits and underscores, each path its own;
+    `pattern`: a regular expression for decoded paths that are it or below, to be used case-insensitively;
+    `encoded_pattern`: the same for paths in which %2F is not decoded;
+    `counts`: for each of COUNTS, the name of the path whose count it shares, or "";
+    `passing`: whether it is passed to the application in another way than the rest of the site.
     """
     found: list[dict[str, Any]] = []
     for value in sorted(values, key=lambda one: len(_plain(one["path"]))):
@@ -140,7 +144,7 @@ def _wrong_option(value: Option) -> list[str]:
     if value.get("burst") is not None and value["burst"] < 0:
         said.append(f"burst is {value['burst']}")
     if value.get("body_limit") is not None and not SIZE.fullmatch(str(value["body_limit"])):
-        said.append(f"body_limit is {value['body_limit']}, which is not a size such as 500m or 2g (0 is no limit)")
+        said.append(f"body_limit is {value['body_limit']}, which is not a size such as 500m or 2g (0 means unlimited)")
     if value.get("timeout_seconds") is not None and not _is_positive(value["timeout_seconds"]):
         said.append(f"timeout_seconds is {value['timeout_seconds']}")
     cache = value.get("cache") or {}

@@ -26,7 +26,7 @@ options:
     type: list
     elements: dict
     default: []
-    suboptions:
+    suboptions: &file
       path: {description: The file's path below O(root)., type: str, required: true}
       content: {description: The text of the file., type: str, required: true}
   secrets:
@@ -34,9 +34,7 @@ options:
     type: list
     elements: dict
     default: []
-    suboptions:
-      path: {description: The file's path below O(root)., type: str, required: true}
-      content: {description: The text of the file., type: str, required: true}
+    suboptions: *file
   secrets_prefix:
     description: What the paths of such files begin with. One that O(secrets) does not name any more is removed. Empty keeps all.
     type: str

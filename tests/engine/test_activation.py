@@ -56,6 +56,28 @@ def test_each_switch_can_be_told_from_all_before_it_the_way_back_too(host: Host)
     assert f"L+ {host.run}/switch - - - - switches/{seen[-1].name}\n" in after_a_reboot
 
 
+def test_a_switch_that_was_cut_off_before_its_mark_is_not_complete(host: Host) -> None:
+    """The next deploy of the same release finishes it; until then a cache would go on with the pages of the release before."""
+    site, old, new = host.traffic(), host.release(OLD), host.release(NEW)
+    site.give(old)
+    mark = (host.run / "switch").readlink()
+    site.give(new)
+    files.link(str(mark), host.run / "switch")
+    assert site.active == ""
+    site.give(new)
+    assert site.active == NEW
+
+
+def test_root_follows_no_link_in_a_folder_that_was_the_application_s(host: Host, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "empty").mkdir(parents=True)
+    host.run.mkdir(exist_ok=True)
+    (host.run / "switches").symlink_to(elsewhere)
+    host.traffic().give(host.release(NEW))
+    assert list(elsewhere.iterdir()) == [elsewhere / "empty"]
+    assert not (host.run / "switches").is_symlink()
+
+
 def test_the_mark_of_a_switch_is_moved_after_the_traffic(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other way round, a page of the old release could be cached as one of the new."""
     moved: list[str] = []

@@ -53,7 +53,7 @@ def visits(run: Run, path: str, addresses: list[str]) -> list[tuple[int, str]]:
 @pytest.fixture
 def unseen() -> str:
     """An IPv6 network of 48 bits that no test has come from."""
-    return f"2001:db8:{NUMBERS.__next__() + 1:x}{time.time_ns() % 4096:03x}"
+    return f"2001:db8:{next(NUMBERS) + 1:x}{time.time_ns() % 4096:03x}"
 
 
 def test_who_asks_too_often_is_told_when_to_come_back(run: Run, unseen: str) -> None:

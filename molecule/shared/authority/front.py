@@ -4,7 +4,7 @@ SETTINGS is read at each request, and may have:
 
 ahead      seconds that the CA's clock is ahead of this machine's
 lifetime   seconds that certificates last, from the CA's time on. They are then of the CA whose certificate is /etc/authority/ca.pem;
-           Pebble, whose clock cannot be set, takes no part in that. There is no renewal info (ARI) then
+           Pebble, whose clock cannot be set, is not asked to do that. Renewal info (ARI) is off then
 renewal    [from, to]: what the renewal info of any certificate says, in seconds from the CA's time
 fault      {"down": true}: closes each connection without an answer
            {"status": 429, "type": "rateLimited", "detail": ..., "retry_after": ...}: answers so to who wants a certificate
@@ -111,7 +111,7 @@ class Front(http.server.BaseHTTPRequestHandler):
         if "hold" in fault and Front.posts == fault["hold"]:
             HELD.touch()
             while settings().get("fault") == fault:
-                time.sleep(0.05)
+                time.sleep(0.05)  # between two looks at whether the test is done with this request
             HELD.unlink()
 
     def pass_on(self, body: bytes, wanted: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def visit(host: Any) -> Visit:
 def test_a_password_is_asked_for_below_a_path_and_nowhere_else(edge: Edge) -> None:
     refused = edge.ask("/closed/x", "two.test")
     assert refused.status == 401
-    assert refused.headers["WWW-Authenticate"] == 'Basic realm="site-two"'
+    assert refused.headers["WWW-Authenticate"] == 'Basic realm="Site site-two"'
     assert edge.ask("/closed", "two.test", headers=basic("ada", "wrong")).status == 401
     assert edge.ask("/closed", "two.test", headers=basic("bob", "correct horse")).status == 401
     for path in "/closed", "/closed/x?y=z":
@@ -74,7 +74,7 @@ def test_the_application_does_not_see_the_edge_s_password(edge: Edge) -> None:
 
 
 def test_hashes_are_for_the_server_alone(run: Run, play: Play) -> None:
-    """They are no page, and in no diff; a user who is taken out is gone."""
+    """Visitors cannot fetch them, and no diff shows them; a user who is taken out is gone."""
     file = f"{SERVER.folder}/slipway/site-two/users-closed"
     assert run(f"stat -c '%U:%G %a' {file}").strip() == "root:www-data 640"
     done = play("--check", "--diff", sites=["two"], correct_horse="$2y$05$" + "x" * 53)
@@ -199,7 +199,7 @@ def test_a_trusted_proxy_says_whether_its_visitor_has_https(visit: Visit) -> Non
 
 
 def test_nobody_else_is_believed(edge: Edge) -> None:
-    """Such as this machine, which is no proxy of the site's."""
+    """Such as this machine, which is not among the site's proxies."""
     lies = {"X-Forwarded-For": OFFICE, "X-Forwarded-Proto": "https", "X-Real-IP": OFFICE}
     headers = edge.ask("/echo", "two.test", headers=lies).json["headers"]
     assert OFFICE not in json.dumps(headers)
@@ -209,7 +209,7 @@ def test_nobody_else_is_believed(edge: Edge) -> None:
 
 @pytest.mark.one_debian
 def test_paths_that_cannot_work_are_refused(play: Play) -> None:
-    """By the argument specs, and by what they cannot say; a password that is no hash is not shown."""
+    """By the argument specs, and by what they cannot say; a password in the place of a hash is not shown."""
     for wrong, said in [
         ([{"path": "/x", "allows": []}], "allows"),
         ([{"path": "x"}, {"path": "/y", "users": {"ada": "s3cret"}}], '"x" is not a path'),

@@ -2,7 +2,7 @@
 
 /run/<app>/app.sock -> instances/<id>.sock    root's; what the edge connects to
 /run/<app>/instances/<id>.sock                the application's; one for each instance
-/run/<app>/switch   -> switches/<number>      root's; another after each switch, a part of what an edge's cache calls a page
+/run/<app>/switch   -> switches/<id>-<time>   root's; another after each switch, a part of what an edge's cache calls a page
 """
 
 from __future__ import annotations
@@ -63,8 +63,10 @@ class Traffic:
     @property
     def active(self) -> str:
         """The id of the release that has the traffic; empty where none has, or a switch was cut off in the middle."""
-        current = linked(self.home / "current")
-        return current if self.answering == current else ""
+        current, mark = linked(self.home / "current"), linked(self.run / "switch")
+        # Where no release was activated since there are marks, there is none.
+        complete = self.answering == current and mark.partition("-")[0] in ("", current)
+        return current if complete else ""
 
     def others(self, *wanted: str) -> list[Release]:
         """Return the releases that run here but should not."""
@@ -142,22 +144,27 @@ WantedBy=local-fs.target
         # First the static files, then the pages that name them.
         link(f"releases/{release.id}", self.home / "current")
         link(f"instances/{release.id}.sock", self.run / "app.sock")
-        self.note_switch()
+        self.note_switch(release.id)
         self.make_run_folder(release.id)
         return old if old != release.id else ""
 
-    def note_switch(self) -> None:
+    def note_switch(self, release_id: str) -> None:
         """Point `switch` elsewhere, after the socket: who looks there first and then connects gets no older instance.
 
         It leads to a folder, as the edge wants its real path. The one before stays for those who are looking just now.
         """
-        former, number = linked(self.run / "switch"), f"{time.time_ns()}"
-        (self.run / "switches" / number).mkdir(parents=True)
-        for folder in (self.run / "switches", self.run / "switches" / number):
+        former, mark = linked(self.run / "switch"), f"{release_id}-{time.time_ns()}"
+        marks = self.run / "switches"
+        # Before there was a folder for the instances, this one was the application's, which may have put a link here.
+        os.chown(self.run, 0, 0)
+        if marks.is_symlink():
+            marks.unlink()
+        (marks / mark).mkdir(parents=True)
+        for folder in (marks, marks / mark):
             folder.chmod(0o755)  # whatever root's umask is, the edge has to find its way
-        link(f"switches/{number}", self.run / "switch")
-        for folder in (self.run / "switches").iterdir():
-            if folder.name not in (former, number):
+        link(f"switches/{mark}", self.run / "switch")
+        for folder in marks.iterdir():
+            if folder.name not in (former, mark):
                 folder.rmdir()
 
     def retire(self, gone: list[Release], drain_timeout: float) -> float:

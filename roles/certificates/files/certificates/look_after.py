@@ -139,9 +139,13 @@ def load(site: Site) -> bool:
             site.note("unloaded", reason=reason)
             if site.shown == "provided" and command == server["test"] and kept.exists():
                 # With what it refuses it would not start again, after a reboot either.
+                new = pair.certificate.read_bytes()
                 write(pair.certificate, kept.read_bytes())
-                refresh_nameless()
-                reason = f"certificates_provided_certificate: {reason} The pair before it is back in its place."
+                if subprocess.run(command, capture_output=True, check=False).returncode:
+                    write(pair.certificate, new)  # it is something else that is refused
+                else:
+                    refresh_nameless()
+                    reason = f"certificates_provided_certificate: {reason} The pair before it is back in its place."
             raise NotDoneError(reason)
     if site.shown == "provided":
         write(kept, pair.certificate.read_bytes())
