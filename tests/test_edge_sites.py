@@ -26,6 +26,9 @@ CASES: dict[str, dict[str, Any]] = {
         "nginx_listen": ["8080"],
         "apache_listen": ["8080"],
     },
+    "redirect": {"edge_redirect_to": "https://new.test/", "edge_upstream_socket": ""},
+    "redirect-plain": {"edge_redirect_to": "http://[2001:db8::1]:8080/shop/", "edge_tls": "off"},
+    "redirect-waiting": {"edge_redirect_to": "https://new.test", "edge_tls_names": []},
     "tls-ports": {"edge_canonical_host": "site.test", "nginx_tls_listen": ["8443"], "apache_tls_listen": ["8443"]},
 }
 SERVERS = ("nginx", "apache")
@@ -84,6 +87,10 @@ def answers(text: str) -> dict[str, str]:
         ("partly", ["https://site.test"] * 3, ["", None, None]),
         ("ports", ["", "http://site.test:8080", "http://site.test:8080"], None),
         ("tls-ports", ["https://site.test:8443"] * 3, ["", "https://site.test:8443", "https://site.test:8443"]),
+        # In one step, and before there is a certificate.
+        ("redirect", ["https://new.test"] * 3, ["https://new.test"] * 3),
+        ("redirect-plain", ["http://[2001:db8::1]:8080/shop"] * 3, None),
+        ("redirect-waiting", ["https://new.test"] * 3, None),
     ],
 )
 def test_each_name_has_the_site_or_leads_to_it(
@@ -109,6 +116,7 @@ def test_each_name_has_the_site_or_leads_to_it(
         ({}, 0),
         ({"edge_http3": True}, 2),
         ({"edge_http3": True, "edge_canonical_host": "site.test"}, 4),
+        ({"edge_http3": True, "edge_redirect_to": "https://new.test"}, 2),
         ({"edge_http3": True, "edge_tls_names": []}, 0),  # before the first certificate
     ],
 )
@@ -140,3 +148,16 @@ def test_a_body_without_a_length_is_held_to_the_limit_of_its_path() -> None:
     text = site_file("nginx", {"edge_paths": [{"path": "/short", "body_limit": "1k"}]})
     (location,) = re.findall(r"location @application_short \{(.*?)\n    \}", text, re.DOTALL)
     assert "client_max_body_size 1k;" in location
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_site_that_only_redirects_has_nothing_else_but_the_challenges(server: str) -> None:
+    variables = {"edge_redirect_to": "https://new.test", "edge_upstream_socket": "", "edge_hsts": True}
+    text = site_file(server, {**variables, "edge_trusted_proxies": ["203.0.113.0/24"]})
+    assert not re.search(r"upstream site|proxy_pass|ProxyPass|maintenance|50x|unix:", text)
+    plain, secure = SITE.findall(text)
+    assert "/var/lib/acme" in plain
+    assert "/var/lib/acme" not in secure
+    for site in (plain, secure):
+        for word in ("203.0.113.0/24", "site.access.log", "X-Content-Type-Options", "Strict-Transport-Security"):
+            assert word in site

@@ -90,6 +90,24 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"edge_server_names": ["*.site.test"], "edge_canonical_host": "*.site.test"},
         'edge_canonical_host: "*.site.test" must be one of the site',
     ),
+    (
+        {"edge_redirect_to": "https://SITE.test:8443/x"},
+        'edge_redirect_to: "https://SITE.test:8443/x" leads back to this site, whose names (app_domains) have site.test',
+    ),
+    ({"edge_redirect_to": "new.test"}, 'edge_redirect_to: "new.test" is not a URL that a path can follow'),
+    (
+        {"edge_redirect_to": "https://new.test", "edge_canonical_host": "site.test"},
+        "edge_canonical_host, edge_paths: a site that redirects every request to https://new.test (edge_redirect_to) has no",
+    ),
+    (
+        {"edge_redirect_to": "https://new.test", "edge_paths": [{"path": "/", "allow": ["203.0.113.0/24"]}]},
+        "edge_canonical_host, edge_paths: a site that redirects every request",
+    ),
+    (
+        {"edge_redirect_to": "https://new.test", "nginx_extra_server": [str(ROOT / "galaxy.yml")]},
+        "nginx_extra_server: a site that redirects every request",
+    ),
+    ({"edge_upstream_socket": ""}, 'edge_upstream_socket: "" must be the absolute path of a unix socket'),
     ({"edge_http3": True, "edge_tls": "off"}, "edge_http3: there is no HTTP/3 without TLS, and edge_tls is off"),
     ({"edge_response_headers": {"X Own": "1"}}, "edge_response_headers: X Own must be names of headers"),
     ({"edge_response_headers": {"X-Own": 'a "word"'}}, "edge_response_headers: a value cannot have a double quote"),
@@ -135,6 +153,7 @@ GOOD_CASES: list[dict[str, Any]] = [
     | {"certificates_acme_directory_url": "https://ca.example.org/dir"},
     {"edge_tls": False, "nginx_tls_listen": []},  # off, as YAML reads it without quotes
     {"edge_canonical_host": "site.test"},
+    {"edge_redirect_to": "https://new.test/shop", "edge_upstream_socket": ""},
     {"edge_response_headers": {"Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"}},
     {"edge_paths": [{"path": "/", "allow": ["203.0.113.0/24"]}, {"path": "/news", "cache": {"valid_seconds": 1}}]},
     {"edge_trusted_proxies": ["203.0.113.5/24", "2001:db8::1"], "edge_real_ip_header": "CF-Connecting-IP"},
