@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.flask.plugins.modules.edge_request import look
+from ansible_collections.slipway.flask.plugins.modules.edge_request import look, wrong_redirect
 
 from test_certificates import pair
 
@@ -69,7 +69,7 @@ def secure(tmp_path: Path) -> Iterator[Server]:
 def test_a_site_on_http_is_asked_by_its_name(plain: Server) -> None:
     plain.answer = 404, {}
     answer = look(plain.address, "127.0.0.1:1", "book.test", "/healthz?all", 30)
-    assert answer == {"status": 404, "https": False, "retry_after": ""}
+    assert answer == {"status": 404, "https": False, "location": "", "retry_after": ""}
     assert plain.asked == ["book.test /healthz?all"]
 
 
@@ -77,7 +77,7 @@ def test_a_site_on_https_is_asked_there(plain: Server, secure: Server) -> None:
     plain.answer = 308, {"Location": "https://book.test:8443/healthz"}
     secure.answer = 503, {"Retry-After": "600"}
     answer = look(plain.address, secure.address, "Book.test", "/healthz", 30)
-    assert answer == {"status": 503, "https": True, "retry_after": "600"}
+    assert answer == {"status": 503, "https": True, "location": "", "retry_after": "600"}
     assert secure.asked == ["book.test", "book.test:8443 /healthz"]
 
 
@@ -92,3 +92,17 @@ def test_no_answer_is_an_error(plain: Server) -> None:
     plain.answer = 308, {"Location": "https://book.test/"}
     with pytest.raises(OSError, match="refused"):
         look(plain.address, "127.0.0.1:1", "book.test", "/", 30)
+
+
+def test_a_site_that_only_redirects_must_lead_where_it_should(plain: Server) -> None:
+    plain.answer = 308, {"Location": "https://new.test/shop/healthz?all"}
+    answer = look(plain.address, "127.0.0.1:1", "book.test", "/healthz?all", 30)
+    assert wrong_redirect(answer, "book.test", "/healthz?all", "https://new.test/shop/") == ""
+    assert wrong_redirect(answer, "book.test", "/healthz?all", "https://newer.test") == (
+        "edge_redirect_to: book.test/healthz?all should redirect to https://newer.test/healthz?all, and redirects to "
+        "https://new.test/shop/healthz?all. Run site.yml, which configures the edge."
+    )
+    plain.answer = 503, {}
+    answer = look(plain.address, "127.0.0.1:1", "book.test", "/", 30)
+    assert "and answers 503. Run site.yml" in wrong_redirect(answer, "book.test", "/", "https://new.test")
+    assert wrong_redirect(answer, "book.test", "/", "") == ""

@@ -138,6 +138,14 @@ def test_where_nothing_is_deployed_that_is_the_one_message(application: dict[str
     ]
 
 
+def test_a_site_that_only_redirects_is_said_to_and_where(application: dict[str, Any]) -> None:
+    nothing = application | {"releases": [], "programs": [], "deploys": [], "active": "", "previous": ""}
+    lines = table(nothing, redirect={"to": "https://new.test/", "problem": ""})
+    assert lines[2] == "redirects to https://new.test/"
+    assert not any("lock" in line or "nothing is deployed" in line for line in lines)
+    assert "redirects to no answer" in table(nothing, redirect={"to": "", "problem": "no answer"})
+
+
 def test_a_host_that_cannot_be_reached_is_named() -> None:
     assert table(None, problem="it cannot be reached.") == ["book on web1: it cannot be reached."]
 

@@ -47,10 +47,19 @@ def test_a_status_has_what_is_known_of_each_host() -> None:
         "empty": {"database_status": said("{}"), "certificates_state": said("skipped, since it does not exist")},
         "late": {"certificates_state": said('{"problem": "the CA is away"}')},
         "odd": {"certificates_state": said("", errors=("no program",), code=2)},
+        "old": {"edge_redirect": {"status": 308, "location": "https://new.test/"}},
+        "stopped": {"edge_redirect": {"msg": "no answer"}},
+        "page": {"edge_redirect": {"status": 200, "location": ""}},
         "gone": {},
     }
     hosts = site_status(hostvars, hostvars, [name for name in hostvars if name != "gone"], "book")["hosts"]
-    assert hosts["web1"] == {"application": {"active": "a"}, "certificate": "", "database": None, "problem": ""}
+    nothing = {"certificate": "", "database": None, "redirect": None, "problem": ""}
+    assert hosts["web1"] == {"application": {"active": "a"}, **nothing}
+    assert {name: host["redirect"] for name, host in hosts.items() if host["redirect"]} == {
+        "old": {"to": "https://new.test/", "problem": ""},
+        "stopped": {"to": "", "problem": "no answer"},
+        "page": {"to": "", "problem": "it answers 200, which is not a redirect. Run site.yml."},
+    }
     known = {name: hosts[name]["database"] for name in ("db1", "down", "empty")}
     assert known == {
         "db1": {"name": "book", "bytes": 7, "connections": 2, "problem": ""},
@@ -65,6 +74,7 @@ def test_a_status_has_what_is_known_of_each_host() -> None:
         "application": None,
         "certificate": "",
         "database": None,
+        "redirect": None,
         "problem": "it cannot be reached or read.",
     }
 
@@ -94,3 +104,11 @@ def test_a_removal_says_what_is_gone_and_what_is_kept() -> None:
 def test_a_removal_that_leaves_the_database_says_so() -> None:
     stays = "db1: the database, if there is one, was kept; -e remove_database=true removes it, after a dump."
     assert removal({"db1": {}}) == [stays]
+
+
+def test_a_site_that_only_redirects_is_removed_from_its_edge() -> None:
+    hostvars: dict[str, Any] = {"edge1": {"edge_absent": {"changed": True}}, "edge2": {}}
+    assert site_removal(hostvars, hostvars, "old", app_hosts=[], db_host="", database=False, dry_run=False) == [
+        "edge1: old was removed.",
+        "edge2: old was not found, nothing was removed.",
+    ]

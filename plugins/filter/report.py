@@ -1,9 +1,9 @@
 """What playbooks/status.yml and playbooks/logs.yml show, as text.
 
 A status is {"application": str, "hosts": {host: {"application": dict | None, "database": dict | None, "certificate": str,
-"problem": str}}}: "application" is what the module release_status returns, "certificate" what is wrong with its renewal,
+"redirect": dict | None, "problem": str}}}: "application" is what the module release_status returns, "certificate" what is wrong with its renewal,
 "database" {"name": str, "bytes": int | None, "connections":
-int, "problem": str}. A log is {"title": str, "lines": list[str]}.
+int, "problem": str}, "redirect" of a site that does nothing else {"to": str, "problem": str}. A log is {"title": str, "lines": list[str]}.
 """
 
 from __future__ import annotations
@@ -161,14 +161,18 @@ def of_host(name: str, host: str, look: Facts) -> list[str]:
     if look["problem"]:
         return [f"{head}: {look['problem']}"]
     rows = host_facts(facts) if facts else []
+    redirect = look.get("redirect")
+    if redirect:
+        # It has no releases that a lock would be for.
+        rows = [("redirects to", redirect["to"] or redirect["problem"]), *(row for row in rows if row[0] != "lock")]
     if look["certificate"]:
         rows.append(("renewal", look["certificate"]))
     if look["database"] and (not facts or facts["releases"] or look["database"]["bytes"] is not None):
         rows.append(("database", database(look["database"])))
-    if facts and not facts["releases"] and not facts["lock"]:
+    if facts and not facts["releases"] and not facts["lock"] and not redirect:
         nothing = f"{head}: nothing is deployed yet. Run ansible-playbook site.yml to deploy it."
         return [nothing, *(f"  {left}: {right}" for left, right in rows if left == "database")]
-    parts = [releases(facts), programs(facts), deploys(facts)] if facts else []
+    parts = [releases(facts), programs(facts), deploys(facts)] if facts and not redirect else []
     width = max((len(left) for left, _ in rows), default=0)
     parts.append([f"{left.ljust(width)}  {right}" for left, right in rows])
     lines = [f"{head}, {time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(facts['time']))}" if facts else head]

@@ -1,7 +1,7 @@
 """What the playbooks know about a whole site: which host does what, and what the roles returned on each.
 
 A role returns what its contract says under a public name (docs/contracts/): `edge_logs`, `process_manager_logs`,
-`database_logs`, `application_status`, `certificates_state`, `database_status`, `application_removed`, `database_dumps`. Each is the result of a
+`database_logs`, `application_status`, `certificates_state`, `database_status`, `application_removed`, `edge_absent`, `database_dumps`. Each is the result of a
 task as Ansible registers it, and is missing where the task did not run.
 """
 
@@ -71,6 +71,15 @@ def certificate_of(said: Facts) -> str:
     return str(json.loads(text)["problem"]) if text.startswith("{") else ""
 
 
+def redirect_of(said: Facts) -> dict[str, str] | None:
+    """Return where a site that only redirects leads to, by the answer of its edge; None where it was not asked."""
+    if "status" not in said and "msg" not in said:
+        return None
+    problem = said.get("msg") or f"it answers {said['status']}, which is not a redirect. Run site.yml."
+    to = said.get("location", "")
+    return {"to": to, "problem": "" if to else problem}
+
+
 def site_status(
     hosts: Iterable[str], hostvars: Mapping[str, Facts], reached: Iterable[str], name: str
 ) -> dict[str, Any]:
@@ -82,6 +91,7 @@ def site_status(
                 "application": hostvars[host].get("application_status", {}).get("status"),
                 "database": database_of(hostvars[host].get("database_status", {}), name),
                 "certificate": certificate_of(hostvars[host].get("certificates_state", {})),
+                "redirect": redirect_of(hostvars[host].get("edge_redirect", {})),
                 "problem": "" if host in reached else UNREACHABLE,
             }
             for host in hosts
@@ -106,8 +116,9 @@ def site_removal(
     said = []
     for host in hosts:
         facts = hostvars[host]
-        removed = facts.get("application_removed", {})
-        if host in app_hosts:
+        # A site that only redirects has an edge, and no application.
+        removed = facts.get("application_removed" if host in app_hosts else "edge_absent", {})
+        if host in app_hosts or host != db_host:
             done = f"{name} {'would be' if dry_run else 'was'} removed."
             said.append(
                 f"{host}: {done}" if removed.get("changed") else f"{host}: {name} was not found, nothing was removed."

@@ -8,7 +8,8 @@ module: edge_request
 short_description: Request a page of a site from the web server on this host
 description:
   - Asks for the host by its name whatever DNS says of it, and so works before DNS leads to this server.
-  - It follows a redirect to HTTPS on the same host, to O(tls_address). Other redirects are answers.
+  - It follows a redirect to HTTPS on the same host, to O(tls_address). Other redirects are answers. Where O(redirects_to) is set, any
+    other answer is a failure.
   - A certificate is not judged, as one that signs itself or is of a CA for tests serves as well here.
 extends_documentation_fragment: [slipway.flask.attributes]
 options:
@@ -16,6 +17,10 @@ options:
   tls_address: {description: Where it listens for HTTPS; empty where it does not., type: str, default: ""}
   host: {description: The host name to ask for., type: str, required: true}
   path: {description: "The path, with a query where there is one.", type: str, required: true}
+  redirects_to:
+    description: The URL that O(path) follows in the redirect, of a site that only redirects.
+    type: str
+    default: ""
   timeout: {description: Seconds to wait for each answer., type: float, default: 30}
 attributes:
   check_mode: {support: none}
@@ -34,6 +39,7 @@ EXAMPLES = r"""
 RETURN = r"""
 status: {description: The status of the answer., type: int, returned: success}
 https: {description: Whether it came over HTTPS., type: bool, returned: success}
+location: {description: Its header Location; empty where it has none., type: str, returned: success}
 retry_after: {description: Its header Retry-After; empty where it has none., type: str, returned: success}
 """
 
@@ -77,8 +83,17 @@ def look(address: str, tls_address: str, host: str, path: str, timeout: float) -
     target, named = urlsplit(location), host.strip("[]").lower()
     https = status in REDIRECTS and target.scheme == "https" and target.hostname == named
     if https:
-        status, _, retry_after = ask(TlsConnection(tls_address, named, timeout), target.netloc, path)
-    return {"status": status, "https": https, "retry_after": retry_after}
+        status, location, retry_after = ask(TlsConnection(tls_address, named, timeout), target.netloc, path)
+    return {"status": status, "https": https, "location": location, "retry_after": retry_after}
+
+
+def wrong_redirect(answer: dict[str, Any], host: str, path: str, redirects_to: str) -> str:
+    """Return what is wrong with the answer of a site that only redirects; empty where it leads where it should."""
+    wanted = redirects_to.rstrip("/") + path
+    if not redirects_to or answer["location"] == wanted:
+        return ""
+    got = f"redirects to {answer['location']}" if answer["location"] else f"answers {answer['status']}"
+    return f"edge_redirect_to: {host}{path} should redirect to {wanted}, and {got}. Run site.yml, which configures the edge."
 
 
 def main() -> None:
@@ -89,15 +104,19 @@ def main() -> None:
             "tls_address": {"type": "str", "default": ""},
             "host": {"type": "str", "required": True},
             "path": {"type": "str", "required": True},
+            "redirects_to": {"type": "str", "default": ""},
             "timeout": {"type": "float", "default": 30},
         }
     )
     params = module.params
+    redirects_to = params.pop("redirects_to")
     try:
         answer = look(**params)
     except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a path that is not ASCII
         said = str(error) or type(error).__name__
         module.fail_json(msg=f"{params['address']}, {params['host']}{params['path']}: no answer ({said})")
+    if wrong := wrong_redirect(answer, params["host"], params["path"], redirects_to):
+        module.fail_json(msg=wrong)
     module.exit_json(**answer)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -559,6 +560,51 @@ def own_pair(folder: Path) -> tuple[Path, Path]:
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return folder / "certificate.pem", folder / "key.pem"
+
+
+def test_a_site_that_only_redirects_lives_on_the_edge_alone(authority: Authority, tmp_path: Path) -> None:  # noqa: F811
+    """Next to another site, on nginx and on Apache: from the first certificate to its removal."""
+    (tmp_path / "group_vars").mkdir()
+    hosts = yaml.safe_load((ENVIRONMENT / "hosts.yml").read_text().replace("{{ inventory_dir }}/../../..", str(ROOT)))
+    edges: dict[str, dict[str, str]] = {site.server: {} for site in TWO} | {APACHE: {"edge": "apache"}}
+    hosts["all"]["children"] = {"edge": {"hosts": edges}}
+    (tmp_path / "hosts.yml").write_text(json.dumps(hosts))
+    kept = ("edge_tls", "edge_hsts", "certificates_acme_directory_url", "certificates_acme_ca_bundle")
+    known = yaml.safe_load((ENVIRONMENT / "group_vars/all.yml").read_text())
+    old = {"app_name": "old", "app_domains": ["old.{{ inventory_hostname }}.test"], "edge_redirect_to": "https://new.test/shop"}
+    (tmp_path / "group_vars/all.yml").write_text(json.dumps({name: known[name] for name in kept} | old))
+    for site in TWO:
+        authority.name(f"old.{site.domain}", site.address)
+
+    def run_here(name: str, *arguments: str, **variables: object) -> str:
+        return said(play(ROOT / name, *arguments, inventory=tmp_path, **variables))
+
+    told = run_here("site.yml")
+    assert "failed=0" in told
+    assert "old redirects every request to https://new.test/shop, so nothing is deployed." in told
+    path = "/a%20b%2Fc//d/..?x=1&y=%2F"
+    for site in TWO:
+        name = f"old.{site.domain}"
+        secure = Secure(site.address, name, authority.root()).ask(path)
+        for answer in (ask(site.address, path, name), secure):
+            assert (answer.status, answer.headers["Location"]) == (308, f"https://new.test/shop{path}")
+        assert secure.headers["Strict-Transport-Security"] == "max-age=31536000"
+        assert ask(site.address, "/.well-known/acme-challenge/none", name).status == 404
+        # The site that was there before.
+        assert visited(site, authority).ask("/").status == 200
+    assert run_here("site.yml").count("changed=0") == len(TWO)
+    moved = run_here("playbooks/deploy.yml", edge_redirect_to="https://newer.test")
+    assert "should redirect to https://newer.test/, and redirects to https://new.test/shop/. Run site.yml" in moved
+    status = run_here("playbooks/status.yml")
+    assert status.count("redirects to https://new.test/shop/ certificate valid until ") == len(TWO)
+    assert '"GET /a%20b%2Fc//d/..?x=1&y=%2F HTTP/1.1" 308' in run_here("playbooks/logs.yml")
+    for change, variables in (("rollback", {}), ("withdraw", {}), ("maintenance", {"state": "on"})):
+        assert "edge_redirect_to: old redirects every request" in run_here(f"playbooks/{change}.yml", **variables)
+    removed = run_here("playbooks/remove.yml", remove="old")
+    for site in TWO:
+        assert f"{site.server}: old was removed." in removed
+        assert site.host.run("find /etc/nginx /etc/apache2 /etc/slipway /var/log -name 'old*'").stdout == ""
+        assert visited(site, authority).ask("/").status == 200
 
 
 def test_without_https_nothing_listens_there_and_a_removed_site_leaves_nothing(authority: Authority) -> None:  # noqa: F811

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,6 +131,25 @@ def test_a_server_without_python_is_refused() -> None:
     assert code != 0
     assert "ansible_python_interpreter: default-trixie has no program /usr/bin/python3" in output
     assert "apt-get install python3" in output
+
+
+def test_a_site_that_only_redirects_is_not_an_application_as_well() -> None:
+    code, output = TRIXIE.site_yml(edge_redirect_to="https://new.test")
+    assert code != 0
+    assert "edge_redirect_to: a site that only redirects has hosts in the group edge of hosts.yml, and none in app" in output
+    assert "PLAY [Provision every host]" not in output
+
+
+def test_a_site_that_only_redirects_does_not_take_the_place_of_an_application(tmp_path: Path) -> None:
+    """Which would go on running, with its workers and timers."""
+    hosts = (ENVIRONMENTS / "guestbook-trixie/hosts.yml").read_text()
+    hosts = re.sub(r"^ +(app|db): .*\n", "", hosts, flags=re.MULTILINE)
+    (tmp_path / "hosts.yml").write_text(hosts.replace("{{ inventory_dir }}/../../../..", str(ROOT)))
+    code, output = TRIXIE.site_yml(
+        environment=tmp_path, app_name="guestbook", app_domains=["old.test"], edge_redirect_to="https://new.test"
+    )
+    assert code != 0
+    assert "edge_redirect_to: default-trixie still has the application guestbook (/srv/guestbook)." in output
 
 
 def test_groups_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:

@@ -61,6 +61,30 @@ def test_another_name_leads_to_the_canonical_one(edge: Edge, name: str, path: st
     assert (answer.status, answer.headers["Location"]) == (308, f"http://third.test{path}")
 
 
+@pytest.mark.after_reboot
+@pytest.mark.parametrize("name", ["old.test", "any.old.test:80"])
+@pytest.mark.parametrize("path", ["/", "/a%20b%2Fc//d/..?x=1&y=%2F&z", "//two", "/$host{x}?$1%{HTTP_HOST}%1"])
+def test_a_site_that_only_redirects_leads_every_request_elsewhere(edge: Edge, name: str, path: str) -> None:
+    """Path and query stay what they are, whatever they mean to the server."""
+    answer = edge.ask(path, name, method="POST")
+    assert (answer.status, answer.headers["Location"]) == (308, f"https://new.test/shop{path}")
+
+
+@pytest.mark.parametrize("target", ["*", "@evil.test/", ".evil.test/", "http://old.test@evil.test/", "/%0d%0aX-Own:%201"])
+def test_no_request_leads_to_another_host_than_the_site_s_target(edge: Edge, target: str) -> None:
+    head = edge.send(f"GET {target} HTTP/1.1\r\nHost: old.test\r\nConnection: close\r\n\r\n").partition(b"\r\n\r\n")[0]
+    assert b"X-Own: 1" not in head
+    for line in head.splitlines():
+        assert not line.lower().startswith(b"location:") or line.startswith(b"Location: https://new.test/shop/")
+
+
+def test_the_log_of_a_redirect_has_the_visitor_s_address(run: Run) -> None:
+    """Of one whom a trusted proxy names."""
+    headers = "{'Host': 'old.test', 'X-Forwarded-For': '192.0.2.77'}"
+    run(f'python3 -c "import http.client as h;h.HTTPConnection(\'127.0.0.1\').request(\'GET\', \'/logged\', headers={headers})"')
+    until(lambda: "192.0.2.77" in run(f"cat {SERVER.logs}/redirect.access.log"), "the request is logged")
+
+
 def test_every_answer_of_the_edge_s_own_has_the_headers(edge: Edge, dead_application: None) -> None:
     """What it refuses, redirects and says in the application's place, as much as a file it sends."""
     large = {"Content-Length": str(2**30)}
@@ -72,6 +96,7 @@ def test_every_answer_of_the_edge_s_own_has_the_headers(edge: Edge, dead_applica
         ("one.test", "/.git/config", 404, {}),
         ("third.test", "/page", 503, {}),
         ("old.third.test", "/page", 308, {}),
+        ("old.test", "/page", 308, {}),
     ):
         answer = edge.ask(path, host, headers=headers)
         assert answer.status == status, path
