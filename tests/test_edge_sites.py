@@ -161,3 +161,14 @@ def test_a_site_that_only_redirects_has_nothing_else_but_the_challenges(server: 
     for site in (plain, secure):
         for word in ("203.0.113.0/24", "site.access.log", "X-Content-Type-Options", "Strict-Transport-Security"):
             assert word in site
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_server_of_a_site_has_its_log_and_knows_the_visitor(server: str) -> None:
+    """Also the one that answers with 503 until there is a certificate."""
+    proxied = {"edge_trusted_proxies": ["203.0.113.0/24"], "edge_http_until_certificate": False}
+    for case in CASES.values():
+        for site in SITE.findall(site_file(server, {**case, **proxied})):
+            assert "site.access.log" in site
+            assert "site.error.log" in site
+            assert re.search(r"set_real_ip_from 203.0.113.0/24|RemoteIPInternalProxy 203.0.113.0/24", site)
