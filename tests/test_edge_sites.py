@@ -110,6 +110,33 @@ def test_each_name_has_the_site_or_leads_to_it(
     assert answers(site_file(server, CASES[case])) == expected
 
 
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(
+    ("variables", "places"),
+    [
+        ({"edge_tls": "off"}, {"https://www.site.test", "http://www.site.test"}),
+        # The server's own port is not the proxy's.
+        (
+            {"edge_tls": "off", "nginx_listen": ["8080"], "apache_listen": ["8080"]},
+            {"https://www.site.test", "http://www.site.test:8080"},
+        ),
+        ({}, {"https://www.site.test"}),
+    ],
+)
+def test_behind_a_proxy_with_https_another_name_leads_to_the_canonical_one_on_https(
+    server: str, variables: dict[str, Any], places: set[str]
+) -> None:
+    proxied = {"edge_canonical_host": "www.site.test", "edge_trusted_proxies": ["203.0.113.0/24"], **variables}
+    text = site_file(server, proxied)
+    assert {"".join(place) for place in REDIRECT.findall(text)} == places
+    if len(places) > 1:
+        (site,) = (site for site in SITE.findall(text) if REDIRECT.search(site))
+        condition = {"nginx": "if ($site_scheme = https) {", "apache": '"%{ENV:VISITOR_SCHEME}" "=https"'}[server]
+        (place,) = re.findall(rf"{re.escape(condition)}\n(?:.*THE_REQUEST.*\n)?(.*)", site)
+        assert "https://www.site.test" in place
+    assert not REDIRECT.findall(site_file(server, {"edge_tls": "off", "edge_trusted_proxies": ["203.0.113.0/24"]}))
+
+
 @pytest.mark.parametrize(
     ("variables", "listens"),
     [

@@ -198,6 +198,19 @@ def test_a_trusted_proxy_says_whether_its_visitor_has_https(visit: Visit) -> Non
         assert (headers["x-forwarded-proto"], headers["x-forwarded-port"]) == (["http"], ["80"])
 
 
+def test_a_redirect_to_the_canonical_host_keeps_the_https_that_a_trusted_proxy_has(run: Run, edge: Edge) -> None:
+    program = (
+        "import http.client as h,sys;c=h.HTTPConnection('127.0.0.1');"
+        "c.request('GET','/a%20b?c=%2F',headers={'Host':'old.third.test','X-Forwarded-Proto':sys.argv[1]});"
+        "a=c.getresponse();print(a.status,a.headers['Location'],a.headers['Strict-Transport-Security'])"
+    )
+    hsts = "max-age=31536000"
+    assert run(f'python3 -c "{program}" https').split() == ["308", "https://third.test/a%20b?c=%2F", hsts]
+    assert run(f'python3 -c "{program}" http').split() == ["308", "http://third.test/a%20b?c=%2F", "None"]
+    answer = edge.ask("/", "old.third.test", headers={"X-Forwarded-Proto": "https"})
+    assert answer.headers["Location"] == "http://third.test/"
+
+
 def test_nobody_else_is_believed(edge: Edge) -> None:
     """Such as this machine, which is not among the site's proxies."""
     lies = {"X-Forwarded-For": OFFICE, "X-Forwarded-Proto": "https", "X-Real-IP": OFFICE}
