@@ -199,3 +199,19 @@ def test_every_server_of_a_site_has_its_log_and_knows_the_visitor(server: str) -
             assert "site.access.log" in site
             assert "site.error.log" in site
             assert re.search(r"set_real_ip_from 203.0.113.0/24|RemoteIPInternalProxy 203.0.113.0/24", site)
+
+
+@pytest.mark.parametrize(
+    ("variables", "entry"),
+    [
+        ({"edge_http3": True, "nginx_tls_listen": ["443", "8443"]}, '"HTTP/3.0 8443"  $host:8443;'),
+        ({"edge_http3": True}, ""),
+        ({"nginx_tls_listen": ["8443"]}, ""),
+    ],
+)
+def test_http_3_tells_the_application_its_port_where_a_browser_writes_one(
+    variables: dict[str, Any], entry: str
+) -> None:
+    text = site_file("nginx", variables)
+    assert (entry or "map $http_host") in text
+    assert ("host_of_http3" in text) == bool(entry)

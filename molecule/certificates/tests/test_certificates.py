@@ -167,15 +167,21 @@ def test_http_3_is_told_of_and_answers(authority: Authority, secure: Secure, sit
         return
     assert told == 'h3=":443"; ma=86400'
 
-    def curl(name: str, path: str = "/") -> CommandResult:
+    def curl(name: str, path: str = "/", port: int = 443) -> CommandResult:
         trust = "printf %%s %s > /run/root.pem; curl --silent --show-error --cacert /run/root.pem --http3-only"
         show = f"--max-time {DEADLINE_SECONDS} --write-out ' %%{{http_version}} %%{{http_code}} %%{{redirect_url}}'"
         return authority.host.run(
-            f"{trust} {show} --resolve %s:443:%s https://%s%s", secure.root, name, site.address, name, path
+            f"{trust} {show} --resolve %s:{port}:%s https://%s{'' if port == 443 else f':{port}'}%s",
+            secure.root,
+            name,
+            site.address,
+            name,
+            path,
         )
 
-    page = json.dumps({"scheme": "https", "url": f"https://{site.domain}/"}, separators=(",", ":"))
-    assert curl(f"{site.domain}").stdout.replace("\n", "") == f"{page} 3 200 "
+    for port, place in ((443, site.domain), (8443, f"{site.domain}:8443")):
+        page = json.dumps({"scheme": "https", "url": f"https://{place}/"}, separators=(",", ":"))
+        assert curl(f"{site.domain}", port=port).stdout.replace("\n", "") == f"{page} 3 200 "
     assert curl(f"{site.domain}", "/static/style.css").stdout.endswith(" 3 200 ")
     assert curl(f"www.{site.domain}", "/a?b").stdout.endswith(f" 3 308 https://{site.domain}/a?b")
     # Not that nothing listens there.
@@ -571,7 +577,11 @@ def test_a_site_that_only_redirects_lives_on_the_edge_alone(authority: Authority
     (tmp_path / "hosts.yml").write_text(json.dumps(hosts))
     kept = ("edge_tls", "edge_hsts", "certificates_acme_directory_url", "certificates_acme_ca_bundle")
     known = yaml.safe_load((ENVIRONMENT / "group_vars/all.yml").read_text())
-    old = {"app_name": "old", "app_domains": ["old.{{ inventory_hostname }}.test"], "edge_redirect_to": "https://new.test/shop"}
+    old = {
+        "app_name": "old",
+        "app_domains": ["old.{{ inventory_hostname }}.test"],
+        "edge_redirect_to": "https://new.test/shop",
+    }
     (tmp_path / "group_vars/all.yml").write_text(json.dumps({name: known[name] for name in kept} | old))
     for site in TWO:
         authority.name(f"old.{site.domain}", site.address)

@@ -136,7 +136,10 @@ def test_a_server_without_python_is_refused() -> None:
 def test_a_site_that_only_redirects_is_not_an_application_as_well() -> None:
     code, output = TRIXIE.site_yml(edge_redirect_to="https://new.test")
     assert code != 0
-    assert "edge_redirect_to: a site that only redirects has hosts in the group edge of hosts.yml, and none in app" in output
+    assert (
+        "edge_redirect_to: a site that only redirects has hosts in the group edge of hosts.yml, and none in app"
+        in output
+    )
     assert "PLAY [Provision every host]" not in output
 
 

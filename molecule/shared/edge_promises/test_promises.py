@@ -70,7 +70,9 @@ def test_a_site_that_only_redirects_leads_every_request_elsewhere(edge: Edge, na
     assert (answer.status, answer.headers["Location"]) == (308, f"https://new.test/shop{path}")
 
 
-@pytest.mark.parametrize("target", ["*", "@evil.test/", ".evil.test/", "http://old.test@evil.test/", "/%0d%0aX-Own:%201"])
+@pytest.mark.parametrize(
+    "target", ["*", "@evil.test/", ".evil.test/", "http://old.test@evil.test/", "/%0d%0aX-Own:%201"]
+)
 def test_no_request_leads_to_another_host_than_the_site_s_target(edge: Edge, target: str) -> None:
     head = edge.send(f"GET {target} HTTP/1.1\r\nHost: old.test\r\nConnection: close\r\n\r\n").partition(b"\r\n\r\n")[0]
     assert b"X-Own: 1" not in head
@@ -81,7 +83,9 @@ def test_no_request_leads_to_another_host_than_the_site_s_target(edge: Edge, tar
 def test_the_log_of_a_redirect_has_the_visitor_s_address(run: Run) -> None:
     """Of one whom a trusted proxy names."""
     headers = "{'Host': 'old.test', 'X-Forwarded-For': '192.0.2.77'}"
-    run(f'python3 -c "import http.client as h;h.HTTPConnection(\'127.0.0.1\').request(\'GET\', \'/logged\', headers={headers})"')
+    run(
+        f"python3 -c \"import http.client as h;h.HTTPConnection('127.0.0.1').request('GET', '/logged', headers={headers})\""
+    )
     until(lambda: "192.0.2.77" in run(f"cat {SERVER.logs}/redirect.access.log"), "the request is logged")
 
 
