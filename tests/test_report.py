@@ -143,7 +143,7 @@ def test_a_site_that_only_redirects_is_said_to_and_where(application: dict[str, 
     lines = table(nothing, redirect={"to": "https://new.test/", "problem": ""})
     assert lines[2] == "redirects to https://new.test/"
     assert not any("lock" in line or "nothing is deployed" in line for line in lines)
-    assert "redirects to no answer" in table(nothing, redirect={"to": "", "problem": "no answer"})
+    assert "redirect no answer" in table(nothing, redirect={"to": "", "problem": "no answer"})
 
 
 def test_a_host_that_cannot_be_reached_is_named() -> None:

@@ -164,7 +164,8 @@ def of_host(name: str, host: str, look: Facts) -> list[str]:
     redirect = look.get("redirect")
     if redirect:
         # It has no releases that a lock would be for.
-        rows = [("redirects to", redirect["to"] or redirect["problem"]), *(row for row in rows if row[0] != "lock")]
+        leads = ("redirects to", redirect["to"]) if redirect["to"] else ("redirect", redirect["problem"])
+        rows = [leads, *(row for row in rows if row[0] != "lock")]
     if look["certificate"]:
         rows.append(("renewal", look["certificate"]))
     if look["database"] and (not facts or facts["releases"] or look["database"]["bytes"] is not None):
