@@ -608,7 +608,7 @@ def test_a_site_that_only_redirects_lives_on_the_edge_alone(authority: Authority
     status = run_here("playbooks/status.yml")
     assert status.count("redirects to https://new.test/shop/ certificate valid until ") == len(TWO)
     assert '"GET /a%20b%2Fc//d/..?x=1&y=%2F HTTP/1.1" 308' in run_here("playbooks/logs.yml")
-    for change, variables in (("rollback", {}), ("withdraw", {}), ("maintenance", {"state": "on"})):
+    for change, variables in (("rollback", {}), ("maintenance", {"state": "on"})):
         assert "edge_redirect_to: old redirects every request" in run_here(f"playbooks/{change}.yml", **variables)
     removed = run_here("playbooks/remove.yml", remove="old")
     for site in TWO:
