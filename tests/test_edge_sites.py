@@ -171,6 +171,55 @@ def test_no_challenge_leads_past_a_password(server: str) -> None:
     assert "/var/lib/acme" in secure
 
 
+PATHS = [
+    {"path": "/", "allow": ["203.0.113.0/24"]},
+    {"path": "/admin", "users": {"ada": "$6$abcdefghijklmnopqrstuvwxyz"}},
+    {"path": "/upload", "body_limit": "5g", "buffering": False, "timeout_seconds": 300},
+    {"path": "/news", "cache": {"valid_seconds": 10}},
+    {"path": "/login", "requests_per_minute": 20, "connections": 4},
+]
+INDEX = {"edge_static_roots": ["/srv/site"], "edge_static_url": "/static/", "edge_static_index": "index.html"}
+INDEX |= {"edge_static_index_fallback": True, "edge_static_kinds": ["css"]}
+SITES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "paths": {"edge_paths": PATHS},
+    "trusting": {"edge_trusted_proxies": ["203.0.113.5"]},
+    "everything": {"edge_paths": PATHS, "edge_trusted_proxies": ["203.0.113.5"], **INDEX},
+}
+UWSGI = {"edge_upstream_protocol": "uwsgi", "edge_upstream_socket": "/run/site/app.uwsgi"}
+
+
+@pytest.mark.parametrize("case", SITES)
+def test_uwsgi_is_told_whatever_http_is_told(case: str) -> None:
+    http, uwsgi = (site_file("nginx", {**SITES[case], **protocol}) for protocol in ({}, UWSGI))
+    assert not re.search(r"^ *(proxy_|upstream )|app\.sock", uwsgi, re.MULTILINE)
+    # Each directive of the one is as often in the other, with the same values.
+    asked = [re.findall(rf"^ *{word}_(?!param|pass)(\S+ .*;)", text, re.MULTILINE) for word, text in (("proxy", http), ("uwsgi", uwsgi))]
+    told = [line.replace("$request_method:", "").replace("app.uwsgi", "app.sock") for line in asked[1]]
+    ours = [line for line in asked[0] if not line.startswith(("set_header", "http_version", "redirect", "next_upstream"))]
+    assert [line for line in told if not line.startswith("next_upstream")] == ours
+    assert http.count("proxy_pass ") == uwsgi.count("uwsgi_pass unix:/run/site/app.uwsgi;")
+    headers = re.findall(r"^ *proxy_set_header (\S+) +(.*);", http, re.MULTILINE)
+    params = dict(re.findall(r"^ *uwsgi_param (\S+) +(.*);", uwsgi, re.MULTILINE))
+    said = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers}
+    assert {name: params[name].removesuffix(" if_not_empty") for name in said} == said
+
+
+def test_the_application_hears_of_a_trusted_proxy_s_https_in_uwsgi_too() -> None:
+    plain, trusting = (site_file("nginx", {**SITES[case], **UWSGI}) for case in ("plain", "trusting"))
+    for text, scheme, https, port in (plain, "$scheme", "$https", "$server_port"), (trusting, "$site_scheme", "$site_https", "$site_port"):
+        params = dict(re.findall(r"^ *uwsgi_param (\S+) +(.*);", text, re.MULTILINE))
+        assert (params["REQUEST_SCHEME"], params["HTTPS"]) == (scheme, f"{https} if_not_empty")
+        assert params["SERVER_PORT"] == port
+    assert re.search(r"map \$site_scheme \$site_https \{\n    https    on;", trusting)
+
+
+def test_an_answer_to_head_is_not_kept_for_get_in_uwsgi() -> None:
+    """nginx asks the application for GET in HTTP alone."""
+    text = site_file("nginx", {**SITES["paths"], **UWSGI})
+    assert 'uwsgi_cache_key "$request_method:$site_release $scheme://$site_host$request_uri";' in text
+
+
 def test_a_body_without_a_length_is_held_to_the_limit_of_its_path() -> None:
     text = site_file("nginx", {"edge_paths": [{"path": "/short", "body_limit": "1k"}]})
     (location,) = re.findall(r"location @application_short \{(.*?)\n    \}", text, re.DOTALL)

@@ -9,6 +9,7 @@ short_description: Start a built release next to the one that has the traffic, a
 description:
   - Starts an instance of the release on its own socket and asks it for the health path until it answers.
   - One that does not start or answer in time is stopped and marked failed; what has the traffic keeps it.
+  - One that does not understand what the edge of this host speaks is refused, and not marked failed.
   - Where the release has the traffic already it is started if it is not running. If it runs and does not answer in time,
     the module fails and leaves it running.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.instances]
@@ -21,6 +22,11 @@ options:
     description: Whether this brings a release back. One that answered before is not marked failed for not answering now.
     type: bool
     default: false
+  edge_sites:
+    description: Paths that the edge's file of the site may have. One that names C(<run>/app.uwsgi) speaks uwsgi.
+    type: list
+    elements: path
+    default: []
 attributes:
   check_mode: {support: full}
 author: Slipway (!UNKNOWN)
@@ -48,6 +54,7 @@ settled:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check, ask, start
 from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, INSTANCES, STEP, step, traffic_of
+from ansible_collections.slipway.flask.plugins.module_utils.engine.protocol import check_release
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 
 
@@ -59,6 +66,7 @@ def main() -> None:
         "health_host": {"type": "str", "required": True},
         "health_timeout": {"type": "int", "required": True},
         "undo": {"type": "bool", "default": False},
+        "edge_sites": {"type": "list", "elements": "path", "default": []},
     }
     module = AnsibleModule({**HOME, **STEP, **INSTANCES, **own}, supports_check_mode=True)
     params = module.params
@@ -69,6 +77,7 @@ def main() -> None:
     if not answers and not module.check_mode:
         with step(module) as deploy:
             deploy.note(step="gate", id=release.id)
+            check_release(release, params["edge_sites"], traffic.run)
             start(traffic, release, check, undo=params["undo"])
     module.exit_json(changed=not answers, settled=settled)
 

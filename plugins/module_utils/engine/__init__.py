@@ -9,6 +9,7 @@ publish      its static files, as far as visitors may have them
 sandbox      the application's files are run, read and copied with the rights of one of its users
 prestart     migrations and the like, once for a release
 gate         it starts on its own socket and must answer
+protocol     what the edge speaks to the application, and which releases understand it
 traffic      which instance the edge connects to, and which others still run
 activation   it gets the traffic, and what had it before is stopped
 removal      the application is removed from the host

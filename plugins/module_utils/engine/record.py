@@ -60,6 +60,12 @@ class Release:
         """Whether this version of Slipway can start it: earlier ones had the sockets elsewhere."""
         return self.record.get("layout") == LAYOUT
 
+    @property
+    def speaks_uwsgi(self) -> bool:
+        """Whether its instances serve the uwsgi protocol too, on a second socket: then bin/serve names it (docs/contracts)."""
+        serve = self.path / "bin/serve"
+        return serve.is_file() and ".uwsgi" in serve.read_text()
+
     def note(self, **facts: object) -> None:
         """Add facts to the record; a reader, and a crash, sees the old record or the new one."""
         replace(self.path / "release.json", json.dumps({**self.record, **facts, "id": self.id}, indent=1) + "\n")

@@ -1,7 +1,8 @@
 """Which instance has the traffic of an application on this host, and which others still run.
 
 /run/<app>/app.sock -> instances/<id>.sock    root's; what the edge connects to
-/run/<app>/instances/<id>.sock                the application's; one for each instance
+/run/<app>/app.uwsgi -> instances/<id>.uwsgi  root's; the same in the uwsgi protocol, where the instance speaks it
+/run/<app>/instances/<id>.sock, .uwsgi        the application's; one for each instance
 /run/<app>/switch   -> switches/<id>-<time>   root's; another after each switch, a part of what an edge's cache calls a page
 """
 
@@ -55,6 +56,10 @@ class Traffic:
         before = self.run / f"{release_id}.sock"
         return before if before.is_socket() else self.run / "instances" / before.name
 
+    def sockets(self, release_id: str) -> list[Path]:
+        """Return all sockets that clients of an instance may be connected to: HTTP, uwsgi."""
+        return [self.socket(release_id), self.socket(release_id).with_suffix(".uwsgi")]
+
     @property
     def answering(self) -> str:
         """The id of the release whose instance the edge connects to; empty where there is none."""
@@ -75,7 +80,7 @@ class Traffic:
         return [one for one in known if one.record.get("running") or self.socket(one.id).is_socket()]
 
     def make_run_folder(self, active: str) -> None:
-        """Make the sockets' folder now and at each boot, with app.sock leading to the active instance (tmpfiles.d(5))."""
+        """Make the sockets' folder now and at each boot, with the links to the active instance (tmpfiles.d(5))."""
         self.mount_instances()
         to = self.socket(active).relative_to(self.run)
         # Before there was a folder for the instances, this one belonged to the application; instances from that time start in it.
@@ -84,6 +89,8 @@ class Traffic:
         ]
         if active:
             lines.append(f"L+ {self.run}/app.sock - - - - {to}")
+            if Release(self.home, active).speaks_uwsgi:
+                lines.append(f"L+ {self.run}/app.uwsgi - - - - {to.with_suffix('.uwsgi')}")
         if switch := linked(self.run / "switch"):
             lines += [f"d {self.run}/switches/{switch} 0755 root root -"]
             lines += [f"L+ {self.run}/switch - - - - switches/{switch}"]
@@ -143,6 +150,11 @@ WantedBy=local-fs.target
             link(f"releases/{old}", self.home / "previous")
         # First the static files, then the pages that name them.
         link(f"releases/{release.id}", self.home / "current")
+        # What is cut off between the two is not complete, and both instances stay.
+        if release.speaks_uwsgi:
+            link(f"instances/{release.id}.uwsgi", self.run / "app.uwsgi")
+        else:
+            (self.run / "app.uwsgi").unlink(missing_ok=True)
         link(f"instances/{release.id}.sock", self.run / "app.sock")
         self.note_switch(release.id)
         self.make_run_folder(release.id)
@@ -171,7 +183,7 @@ WantedBy=local-fs.target
         """Wait until no client is connected to instances without traffic, and stop them; return the seconds waited."""
         begin = time.monotonic()
         for old in gone:
-            while connections(self.socket(old.id)) and time.monotonic() - begin < drain_timeout:
+            while any(map(connections, self.sockets(old.id))) and time.monotonic() - begin < drain_timeout:
                 time.sleep(POLL_SECONDS)
         waited = time.monotonic() - begin
         for old in gone:
@@ -183,5 +195,6 @@ WantedBy=local-fs.target
         if (release.path / "bin/instance").exists():
             release.instance("stop")
             release.note(running=False)
-        with contextlib.suppress(OSError):  # the application may have put something else in its place
-            self.socket(release.id).unlink()  # one that was killed leaves it behind
+        for socket in self.sockets(release.id):
+            with contextlib.suppress(OSError):  # the application may have put something else in its place
+                socket.unlink()  # one that was killed leaves it behind
