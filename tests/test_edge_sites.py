@@ -194,9 +194,14 @@ def test_uwsgi_is_told_whatever_http_is_told(case: str) -> None:
     http, uwsgi = (site_file("nginx", {**SITES[case], **protocol}) for protocol in ({}, UWSGI))
     assert not re.search(r"^ *(proxy_|upstream )|app\.sock", uwsgi, re.MULTILINE)
     # Each directive of the one is as often in the other, with the same values.
-    asked = [re.findall(rf"^ *{word}_(?!param|pass)(\S+ .*;)", text, re.MULTILINE) for word, text in (("proxy", http), ("uwsgi", uwsgi))]
+    asked = [
+        re.findall(rf"^ *{word}_(?!param|pass)(\S+ .*;)", text, re.MULTILINE)
+        for word, text in (("proxy", http), ("uwsgi", uwsgi))
+    ]
     told = [line.replace("$request_method:", "").replace("app.uwsgi", "app.sock") for line in asked[1]]
-    ours = [line for line in asked[0] if not line.startswith(("set_header", "http_version", "redirect", "next_upstream"))]
+    ours = [
+        line for line in asked[0] if not line.startswith(("set_header", "http_version", "redirect", "next_upstream"))
+    ]
     assert [line for line in told if not line.startswith("next_upstream")] == ours
     assert http.count("proxy_pass ") == uwsgi.count("uwsgi_pass unix:/run/site/app.uwsgi;")
     headers = re.findall(r"^ *proxy_set_header (\S+) +(.*);", http, re.MULTILINE)
@@ -207,7 +212,10 @@ def test_uwsgi_is_told_whatever_http_is_told(case: str) -> None:
 
 def test_the_application_hears_of_a_trusted_proxy_s_https_in_uwsgi_too() -> None:
     plain, trusting = (site_file("nginx", {**SITES[case], **UWSGI}) for case in ("plain", "trusting"))
-    for text, scheme, https, port in (plain, "$scheme", "$https", "$server_port"), (trusting, "$site_scheme", "$site_https", "$site_port"):
+    for text, scheme, https, port in (
+        (plain, "$scheme", "$https", "$server_port"),
+        (trusting, "$site_scheme", "$site_https", "$site_port"),
+    ):
         params = dict(re.findall(r"^ *uwsgi_param (\S+) +(.*);", text, re.MULTILINE))
         assert (params["REQUEST_SCHEME"], params["HTTPS"]) == (scheme, f"{https} if_not_empty")
         assert params["SERVER_PORT"] == port

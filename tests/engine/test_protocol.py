@@ -132,7 +132,9 @@ def test_the_site_s_file_says_what_the_edge_speaks(host: Host) -> None:
     assert protocol.spoken(edge(host, "app.uwsgi"), "/run/neighbour") == "http"
 
 
-@pytest.mark.parametrize(("socket_name", "wanted", "speaks"), [("app.uwsgi", "http", "uwsgi"), ("app.sock", "uwsgi", "http")])
+@pytest.mark.parametrize(
+    ("socket_name", "wanted", "speaks"), [("app.uwsgi", "http", "uwsgi"), ("app.sock", "uwsgi", "http")]
+)
 def test_a_deploy_is_refused_where_the_edge_speaks_something_else(
     host: Host, socket_name: str, wanted: str, speaks: str
 ) -> None:
@@ -144,7 +146,9 @@ def test_a_deploy_is_refused_where_the_edge_speaks_something_else(
     protocol.check_setting(wanted, sites[:1], host.run)  # no edge here
 
 
-def test_a_release_that_the_edge_cannot_speak_to_is_not_started_and_stays_good(host: Host, run_module: RunModule) -> None:
+def test_a_release_that_the_edge_cannot_speak_to_is_not_started_and_stays_good(
+    host: Host, run_module: RunModule
+) -> None:
     release, sites = host.release(OLD, activated=1), edge(host, "app.uwsgi")
     Deploy(host.home, "a").ask({"who": "ada", "host": "desk", "verb": "rollback"})
     health = {"health_path": "/", "health_host": "site.test", "health_timeout": 0}

@@ -6,6 +6,7 @@ SLIPWAY_MATRIX=all asks all of them (`make test-matrix`); otherwise those that b
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shutil
 import socket
@@ -27,16 +28,18 @@ testinfra_hosts = ["localhost"]
 
 # app_server, app_process_manager, edge. The order changes as many of them at a time as can be.
 WAYS = [
-    ("gunicorn", "systemd", "nginx"),
     ("uwsgi", "supervisor", "nginx"),
     ("mod_wsgi", "systemd", "apache"),
     ("granian", "systemd", "nginx"),
+    ("gunicorn", "systemd", "nginx"),
     ("gunicorn", "supervisor", "nginx"),
     ("gunicorn", "systemd", "apache"),
     ("uwsgi", "systemd", "nginx"),
     ("granian", "supervisor", "nginx"),
 ]
-CHOSEN = WAYS if os.environ.get("SLIPWAY_MATRIX") == "all" else WAYS[1:4]
+CHOSEN = WAYS if os.environ.get("SLIPWAY_MATRIX") == "all" else WAYS[:3]
+SPEAKS_UWSGI = WAYS[0]  # the way after the test of the protocol, which leaves an edge that does
+Way = tuple[str, str, str]
 SERVICES = {"nginx": "nginx", "apache": "apache2"}
 
 
@@ -52,11 +55,24 @@ def change(source: Path) -> None:
         module.write(f"\n# {time.time()}\n")
 
 
-def run(playbook: str, way: tuple[str, str, str], **variables: object) -> None:
+def attempt(playbook: str, way: Way, **variables: object) -> subprocess.CompletedProcess[str]:
+    """Run one of Slipway's playbooks with a way chosen; return how it ended."""
+    chosen: dict[str, object] = dict(zip(("app_server", "app_process_manager", "edge"), way, strict=True))
+    chosen["edge_upstream_protocol"] = "uwsgi" if way == SPEAKS_UWSGI else "http"
+    return play(ROOT / playbook, inventory=ENVIRONMENT, **{**chosen, **variables})
+
+
+def run(playbook: str, way: Way, **variables: object) -> None:
     """Run one of Slipway's playbooks with a way chosen; it must succeed."""
-    chosen = dict(zip(("app_server", "app_process_manager", "edge"), way, strict=True))
-    result = play(ROOT / playbook, inventory=ENVIRONMENT, **chosen, **variables)
+    result = attempt(playbook, way, **variables)
     assert result.returncode == 0, said(result)
+
+
+def refused(playbook: str, way: Way, **variables: object) -> str:
+    """Run one of Slipway's playbooks with a way chosen; it must fail. Return what it says."""
+    result = attempt(playbook, way, **variables)
+    assert result.returncode != 0, said(result)
+    return " ".join(said(result).split())
 
 
 def active(host: Host) -> str:
@@ -64,7 +80,7 @@ def active(host: Host) -> str:
     return str(host.check_output("basename $(readlink /srv/guestbook/current)"))
 
 
-def main_process(host: Host, way: tuple[str, str, str], release: str) -> str:
+def main_process(host: Host, way: Way, release: str) -> str:
     """Return the main process of the web server's instance."""
     unit, group = f"guestbook@{release}", f"guestbook-{release}"
     ask = f"systemctl show -P MainPID {unit}" if way[1] == "systemd" else f"supervisorctl pid {group}:{group}-web"
@@ -88,7 +104,7 @@ def assert_site_works(host: Host) -> None:
     assert (seen["address"], seen["scheme"], seen["host"]) == (mine, "http", SITE.address)
 
 
-def assert_nothing_else_runs(host: Host, way: tuple[str, str, str]) -> None:
+def assert_nothing_else_runs(host: Host, way: Way) -> None:
     """Of the ways that were chosen before nothing is left running or enabled."""
     _, manager, edge = way
     for name, service in SERVICES.items():
@@ -109,8 +125,54 @@ def assert_nothing_else_runs(host: Host, way: tuple[str, str, str]) -> None:
 
 
 @pytest.mark.lost_requests
+def test_the_protocol_of_the_edge_is_changed_both_ways_and_loses_no_request(source: Path) -> None:
+    """By site.yml alone; whatever would leave an edge and an application that do not understand each other is refused."""
+    uwsgi, gunicorn = ("uwsgi", "systemd", "nginx"), ("gunicorn", "systemd", "nginx")
+    on, off = {"edge_upstream_protocol": "uwsgi"}, {"edge_upstream_protocol": "http"}
+    run("site.yml", uwsgi, app_source=str(source), **on)  # the first release of all can be spoken to in either
+    host, first = SITE.host, active(SITE.host)
+    assert_site_works(host)
+    assert "uwsgi_pass unix:/run/guestbook/app.uwsgi;" in host.file("/etc/nginx/sites-enabled/guestbook").content_string
+    with Visitors(SITE.address) as visitors:
+        visitors.all_come_round()
+        answer = refused("playbooks/deploy.yml", gunicorn, app_source=str(source), **off)
+        assert (
+            "edge_upstream_protocol: it is http, but the edge of this host speaks uwsgi to the application." in answer
+        )
+        assert "edge_upstream_protocol: only uWSGI speaks uwsgi, and app_server is gunicorn." in refused(
+            "site.yml", gunicorn, **on
+        )
+        assert active(host) == first
+
+        # To HTTP and away from uWSGI, in one run.
+        run("site.yml", gunicorn, app_source=str(source), **off)
+        visitors.all_come_round()
+        plain = active(host)
+        answer = refused("site.yml", uwsgi, app_source=str(source), **on)
+        assert f"edge_upstream_protocol: the release that runs on {SITE.server} speaks HTTP alone" in answer
+        assert active(host) == plain
+
+        # And back: uWSGI first.
+        run("site.yml", uwsgi, app_source=str(source), **off)
+        run("site.yml", uwsgi, app_source=str(source), **on)
+        visitors.all_come_round()
+        answer = refused("playbooks/rollback.yml", uwsgi, **on)
+        assert (
+            f"the edge of this host speaks uwsgi to the application, and the release {plain} speaks HTTP alone"
+            in answer
+        )
+        assert "run site.yml, which makes the change" in answer
+        visitors.all_come_round()
+    assert visitors.wrong == []
+    assert {release for _, release in visitors.pages} == {first, plain}
+    assert active(host) == first
+    record = json.loads(host.file(f"/srv/guestbook/releases/{plain}/release.json").content_string)
+    assert record["state"] == "built", "it is not to blame"
+
+
+@pytest.mark.lost_requests
 @pytest.mark.parametrize("way", CHOSEN, ids="-".join)
-def test_every_way_keeps_every_promise(source: Path, way: tuple[str, str, str]) -> None:
+def test_every_way_keeps_every_promise(source: Path, way: Way) -> None:
     host = SITE.host
     change(source)
     run("site.yml", way, app_source=str(source))
