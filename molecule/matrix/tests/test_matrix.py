@@ -5,7 +5,9 @@ SLIPWAY_MATRIX=all asks all of them (`make test-matrix`); otherwise those that b
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import http.client
 import json
 import os
 import shutil
@@ -133,6 +135,10 @@ def test_the_protocol_of_the_edge_is_changed_both_ways_and_loses_no_request(sour
     host, first = SITE.host, active(SITE.host)
     assert_site_works(host)
     assert "uwsgi_pass unix:/run/guestbook/app.uwsgi;" in host.file("/etc/nginx/sites-enabled/guestbook").content_string
+    entry = iter([b'{"name": "A visitor", ', b'"message": "of unknown length"}'])
+    with contextlib.closing(http.client.HTTPConnection(SITE.address, timeout=60)) as connection:
+        connection.request("POST", "/api/entries", entry, {"Content-Type": "application/json"}, encode_chunked=True)
+        assert connection.getresponse().status == 201
     with Visitors(SITE.address) as visitors:
         visitors.all_come_round()
         answer = refused("playbooks/deploy.yml", gunicorn, app_source=str(source), **off)

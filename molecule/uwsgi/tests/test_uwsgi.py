@@ -45,6 +45,42 @@ def stats(instance: Instance) -> dict[str, Any]:
     return told
 
 
+# --- The uwsgi protocol
+
+# One request as nginx sends it: 0, the length of the variables, 0, and each name and value after its own length.
+SPEAK_UWSGI = """
+import socket, struct, sys
+def word(text):
+    return struct.pack("<H", len(text)) + text.encode()
+variables = {"REQUEST_METHOD": "GET", "REQUEST_URI": "/", "PATH_INFO": "/", "QUERY_STRING": "", "SERVER_PROTOCOL": "HTTP/1.1",
+             "SERVER_NAME": "a", "SERVER_PORT": "80", "HTTP_X_FORWARDED_PROTO": "https"}
+body = b"".join(word(name) + word(value) for name, value in variables.items())
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(struct.pack("<BHB", 0, len(body), 0) + body)
+print(s.makefile().read())
+"""
+
+
+def test_it_speaks_uwsgi_on_a_second_socket_with_the_same_workers(plain: Instance, host: Host) -> None:
+    second = plain.socket.removesuffix(".sock") + ".uwsgi"
+    head, _, body = host.check_output("python3 -c %s %s", SPEAK_UWSGI, second).partition("\n\n")
+    assert head.startswith("HTTP/1.1 200 OK")
+    assert json.loads(body)["pid"] in plain.workers
+    assert json.loads(body)["scheme"] == "https"
+    assert plain.ask("/")[0].json["pid"] in plain.workers
+    waiting = host.check_output(f"ss --no-header --listening --unix src {second}").split()[3]
+    assert waiting == "1024"
+
+
+def test_both_sockets_are_gone_after_a_stop(host: Host) -> None:
+    with running(host, "plain", "gone") as instance:
+        assert {"app.sock", "app.uwsgi"} <= set(host.check_output(f"ls {instance.folder}").split())
+        host.check_output("grep -F .uwsgi /srv/plain/bin/serve")  # where the engine looks for it
+        instance.stop()
+        assert host.run(f"ls {instance.folder}/app.sock {instance.folder}/app.uwsgi").stdout == ""
+
+
 # --- HTTP
 
 
