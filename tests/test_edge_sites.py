@@ -178,8 +178,8 @@ PATHS = [
     {"path": "/news", "cache": {"valid_seconds": 10}},
     {"path": "/login", "requests_per_minute": 20, "connections": 4},
 ]
-INDEX = {"edge_static_roots": ["/srv/site"], "edge_static_url": "/static/", "edge_static_index": "index.html"}
-INDEX |= {"edge_static_index_fallback": True, "edge_static_kinds": ["css"]}
+INDEX: dict[str, Any] = {"edge_static_roots": ["/srv/site"], "edge_static_url": "/static/"}
+INDEX |= {"edge_static_index": "index.html", "edge_static_index_fallback": True, "edge_static_kinds": ["css"]}
 SITES: dict[str, dict[str, Any]] = {
     "plain": {},
     "paths": {"edge_paths": PATHS},

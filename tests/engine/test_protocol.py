@@ -19,7 +19,7 @@ from engine.host import NEW, OLD, PATIENCE_SECONDS, Host, RunModule, asked
 
 def speaking(host: Host, release_id: str, **record: object) -> Release:
     """Make a release whose app server serves the uwsgi protocol, too."""
-    release = host.release(release_id, **record)
+    release = host.release(release_id, "", **record)
     (release.path / "bin/serve").write_text('exec uwsgi "$1" "${1%.sock}.uwsgi"\n')
     return release
 
