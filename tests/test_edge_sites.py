@@ -208,6 +208,11 @@ def test_uwsgi_is_told_whatever_http_is_told(case: str) -> None:
     params = dict(re.findall(r"^ *uwsgi_param (\S+) +(.*);", uwsgi, re.MULTILINE))
     said = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers}
     assert {name: params[name].removesuffix(" if_not_empty") for name in said} == said
+    # What nginx does not pass on in HTTP by itself.
+    hops = (
+        "HTTP_CONTENT_LENGTH HTTP_CONTENT_TYPE HTTP_EXPECT HTTP_KEEP_ALIVE HTTP_TE HTTP_TRANSFER_ENCODING HTTP_UPGRADE"
+    )
+    assert {params[name] for name in hops.split()} == {'""'}
 
 
 def test_the_application_hears_of_a_trusted_proxy_s_https_in_uwsgi_too() -> None:

@@ -35,12 +35,13 @@ class WrongError(Exception):
 class Visitors:
     """The visitors of the site at an address, from the start of a `with` to its end.
 
+    keep: whether connections are kept. A reload of nginx closes those that are idle, as HTTP allows.
     wrong: all that was not as it should be. pages: when (monotonic seconds) a page came, and from which release. written:
     entries that were acknowledged. unknown: entries that were sent, and not acknowledged.
     """
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self, address: str, *, keep: bool = True) -> None:
+        self.address, self.keep = address, keep
         self.wrong: list[str] = []
         self.pages: list[tuple[float, str]] = []
         self.written: set[str] = set()
@@ -150,6 +151,8 @@ class Visitors:
                 connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
                 response = connection.getresponse()
                 content = response.read()
+                if not self.keep:
+                    connection.close()
             except (OSError, http.client.HTTPException) as error:
                 raise WrongError(f"{method} {path} {body or ''}: {error!r}") from error
         finally:

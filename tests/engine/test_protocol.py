@@ -92,7 +92,7 @@ def test_root_follows_no_link_in_the_place_of_the_second_one(host: Host, tmp_pat
 
 def test_a_request_in_uwsgi_is_waited_for_and_its_socket_goes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     site, old = host.traffic(), speaking(host, OLD, running=True)
-    path = site.socket(OLD).with_suffix(".uwsgi")
+    path, waited = site.socket(OLD).with_suffix(".uwsgi"), list[bool]()
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as edge:
         server.bind(str(path))
         server.listen()
@@ -101,11 +101,13 @@ def test_a_request_in_uwsgi_is_waited_for_and_its_socket_goes(host: Host, monkey
         def leave(_: float) -> None:
             """Leave while the instance is waited for."""
             assert asked(old) == []
+            waited.append(True)
             edge.close()
             server.accept()[0].close()
 
         monkeypatch.setattr(traffic, "time", SimpleNamespace(monotonic=time.monotonic, sleep=leave))
         site.retire([old], PATIENCE_SECONDS)
+    assert waited == [True]
     assert asked(old) == ["stop"]
     assert not path.exists()
 

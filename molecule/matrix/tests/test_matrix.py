@@ -139,7 +139,7 @@ def test_the_protocol_of_the_edge_is_changed_both_ways_and_loses_no_request(sour
     with contextlib.closing(http.client.HTTPConnection(SITE.address, timeout=60)) as connection:
         connection.request("POST", "/api/entries", entry, {"Content-Type": "application/json"}, encode_chunked=True)
         assert connection.getresponse().status == 201
-    with Visitors(SITE.address) as visitors:
+    with Visitors(SITE.address, keep=False) as visitors:
         visitors.all_come_round()
         answer = refused("playbooks/deploy.yml", gunicorn, app_source=str(source), **off)
         assert (
