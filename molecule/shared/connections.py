@@ -59,13 +59,13 @@ def attempt(host: Host, count: int, address: str, source: str, port: int = 80, w
 
 
 @contextlib.contextmanager
-def hold(host: Host, kinds: list[tuple[int, str]], source: str = CLIENT) -> Iterator[Counts]:
+def hold(host: Host, kinds: list[tuple[int, str]], source: str = CLIENT, port: int = 80) -> Iterator[Counts]:
     """Hold connections: of each kind so many, which send a text and read nothing, the kinds taking turns.
 
     Yields the counts of `attempt` once all have been tried.
     """
     address = SERVER6 if ":" in source else SERVER
-    plan = {"address": address, "source": source, "port": 80, "kinds": kinds, "report": REPORT}
+    plan = {"address": address, "source": source, "port": port, "kinds": kinds, "report": REPORT}
     host.check_output(
         f"rm -f {REPORT}; systemd-run --quiet --collect --unit={UNIT} --property=LimitNOFILE=16384"
         f" {IN_CLIENT} python3 {PROGRAM} %s",

@@ -1,6 +1,7 @@
 """What the tests of an edge need: requests to it, and the applications behind it.
 
-The requests come from the control machine over HTTP, as a browser's would; SSH is only used to stop and start things.
+The requests come from the control machine, as a browser's would; SSH is only used to stop and start things. Servers in the
+group `https` have all sites on HTTPS: every request goes there, on port 443 in the place of 80.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import functools
 import http.client
 import json
 import os
+import re
 import socket
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,17 +64,42 @@ Run = Callable[[str], str]
 Play = Callable[..., Done]
 Stats = Callable[[str], dict[str, Any]]
 State = Callable[[], str]
+Visit = Callable[..., dict[str, Any]]
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection to an edge that may be kept; opened again by http.client where the edge has closed it."""
+
+    def __init__(self, edge: Edge, name: str, port: int) -> None:
+        super().__init__(edge.address, port, timeout=DEADLINE_SECONDS)
+        self.edge, self.name = edge, name
+
+    def connect(self) -> None:
+        """Open it, with TLS where the edge has that."""
+        self.sock = self.edge.open(self.name, self.port)
 
 
 class Edge:
-    """A server's edge, as the network sees it."""
+    """A server's edge, as the network sees it. scheme, port: what it serves all sites with."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, https: bool) -> None:
         self.address = address
+        self.scheme, self.port = ("https", 443) if https else ("http", 80)
 
-    def connect(self, port: int = 80) -> http.client.HTTPConnection:
-        """Open a connection that is kept for several requests."""
-        return http.client.HTTPConnection(self.address, port, timeout=DEADLINE_SECONDS)
+    def open(self, name: str = "one.test", port: int = 0) -> socket.socket:
+        """Open a connection; with TLS, to the site of this name. Whose certificate it is, other tests judge."""
+        plain = socket.create_connection((self.address, port or self.port), timeout=DEADLINE_SECONDS)
+        if self.scheme == "http":
+            return plain
+        try:
+            return ssl._create_unverified_context().wrap_socket(plain, server_hostname=name)
+        except OSError:
+            plain.close()
+            raise
+
+    def connect(self, name: str = "one.test", port: int = 0) -> http.client.HTTPConnection:
+        """Return a connection that is kept for several requests to the site of this name."""
+        return Connection(self, name, port or self.port)
 
     def ask(
         self,
@@ -82,21 +110,31 @@ class Edge:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
         connection: http.client.HTTPConnection | None = None,
-        port: int = 80,
+        port: int = 0,
     ) -> Answer:
         """Send a request, on a new connection where none is given."""
         with contextlib.ExitStack() as stack:
             if connection is None:
-                connection = stack.enter_context(contextlib.closing(self.connect(port)))
+                connection = stack.enter_context(contextlib.closing(self.connect(host.partition(":")[0], port)))
             connection.request(method, path, body, {"Host": host, **(headers or {})})
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
 
-    def send(self, request: str, port: int = 80) -> bytes:
-        """Send the bytes of a request as they are; return all that comes back until the connection is closed."""
-        with socket.create_connection((self.address, port), timeout=DEADLINE_SECONDS) as raw:
-            raw.sendall(request.encode())
-            return b"".join(iter(lambda: raw.recv(65536), b""))
+    def send(self, request: str, port: int = 0) -> bytes:
+        """Send the bytes of a request as they are; return all that comes back until the connection is closed.
+
+        With TLS, to the name that the request asks for. Of an edge that does not know the name, nothing comes back.
+        """
+        name = re.search(r"^[A-Z]+ http://([\w.-]+)|^Host: (?:.*@)?([\w.-]+)", request, re.IGNORECASE | re.MULTILINE)
+        try:
+            opened = self.open(name.group(1) or name.group(2) if name else self.address, port)
+        except ssl.SSLError as error:
+            if error.reason != "TLSV1_UNRECOGNIZED_NAME":
+                raise
+            return b""
+        with opened:
+            opened.sendall(request.encode())
+            return b"".join(iter(lambda: opened.recv(65536), b""))
 
     def listens(self, port: int) -> bool:
         """Whether anything accepts connections on a port."""
@@ -107,7 +145,33 @@ class Edge:
 @pytest.fixture(scope="module")
 def edge(host: Host) -> Edge:
     """The server under test, by its address."""
-    return Edge(host.ansible.get_variables()["ansible_host"])
+    variables = host.ansible.get_variables()
+    return Edge(variables["ansible_host"], https="https" in variables["group_names"])
+
+
+VISIT = """
+import http.client, json, socket, ssl, sys
+address, port, host, path, headers = json.loads(sys.argv[1])
+connection = http.client.HTTPConnection(address, port, timeout=60)
+connection.connect()
+if port == 443:
+    connection.sock = ssl._create_unverified_context().wrap_socket(connection.sock, server_hostname=host)
+connection.request("GET", path, headers={"Host": host, **headers})
+answer = connection.getresponse()
+print(json.dumps({"status": answer.status, "headers": dict(answer.headers), "body": answer.read().decode()}))
+"""
+
+
+@pytest.fixture
+def visit(host: Host, edge: Edge) -> Visit:
+    """Ask from the server itself, which is a trusted proxy of the second site."""
+
+    def ask(path: str, name: str = "two.test", address: str = "127.0.0.1", **headers: str) -> dict[str, Any]:
+        said = {key.replace("_", "-"): value for key, value in headers.items()}
+        plan = json.dumps([address, edge.port, name, path, said])
+        return dict(json.loads(host.check_output("python3 -c %s %s", VISIT, plan)))
+
+    return ask
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edge import AWAIT_INSTANCE, Edge, Play, Run, Stats
+from edge import AWAIT_INSTANCE, Edge, Play, Run, Stats, Visit
 from probe import Answer, until
 
 NUMBERS = itertools.count()
@@ -39,15 +39,10 @@ Ask = Callable[..., Answer]
 # --- Limits of a client
 
 
-def visits(run: Run, path: str, addresses: list[str]) -> list[tuple[int, str]]:
+def visits(visit: Visit, path: str, addresses: list[str]) -> list[tuple[int, str | None]]:
     """Ask from the server, which is a trusted proxy, for these visitors; return statuses and what Retry-After says."""
-    program = (
-        "import http.client as h,sys\nfor a in sys.argv[2:]:\n c=h.HTTPConnection('127.0.0.1',80);"
-        "c.request('GET',sys.argv[1],headers={'Host':'two.test','X-Forwarded-For':a});r=c.getresponse();"
-        "print(r.status,r.getheader('Retry-After'))"
-    )
-    lines = run(f'python3 -c "{program}" {path} {" ".join(addresses)}').splitlines()
-    return [(int(line.split()[0]), line.split()[1]) for line in lines]
+    answers = [visit(path, X_Forwarded_For=address) for address in addresses]
+    return [(answer["status"], answer["headers"].get("Retry-After")) for answer in answers]
 
 
 @pytest.fixture
@@ -56,22 +51,22 @@ def unseen() -> str:
     return f"2001:db8:{next(NUMBERS) + 1:x}{time.time_ns() % 4096:03x}"
 
 
-def test_who_asks_too_often_is_told_when_to_come_back(run: Run, unseen: str) -> None:
+def test_who_asks_too_often_is_told_when_to_come_back(visit: Visit, unseen: str) -> None:
     """One request a minute and one more at once; the two addresses are of one network of 64 bits, the last one is not."""
     network = f"{unseen}:1:"
-    found = visits(run, "/login", [f"{network}:1", f"{network}:2", f"{network}:3", f"{unseen}:2::1"])
-    assert found == [(200, "None"), (200, "None"), (429, "60"), (200, "None")]
-    assert visits(run, "/echo", [f"{network}:1"]) == [(200, "None")]
+    found = visits(visit, "/login", [f"{network}:1", f"{network}:2", f"{network}:3", f"{unseen}:2::1"])
+    assert found == [(200, None), (200, None), (429, "60"), (200, None)]
+    assert visits(visit, "/echo", [f"{network}:1"]) == [(200, None)]
 
 
-def test_a_client_has_no_more_requests_at_a_time_than_it_may(edge: Edge, run: Run) -> None:
+def test_a_client_has_no_more_requests_at_a_time_than_it_may(edge: Edge, visit: Visit) -> None:
     """One, on this path; another client is not kept out, nor is it on other paths."""
-    with contextlib.closing(edge.connect()) as connection:
+    with contextlib.closing(edge.connect("two.test")) as connection:
         connection.request("GET", "/few/drip", headers={"Host": "two.test"})
         assert connection.getresponse().read1(100) == b"data: 1\n"
         refused = edge.ask("/few/x", "two.test")
         assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
-        assert visits(run, "/few/x", ["192.0.2.77"]) == [(200, "None")]
+        assert visits(visit, "/few/x", ["192.0.2.77"]) == [(200, None)]
         assert edge.ask("/upload/go-on", "two.test").status == 200
     until(lambda: edge.ask("/few/x", "two.test").status == 200, "there is room again")
 
@@ -134,7 +129,7 @@ def test_many_who_ask_for_one_page_are_one_request(edge: Edge, stats: Stats) -> 
     """They wait for the first."""
     path = page()
     with contextlib.ExitStack() as stack:
-        visitors = [stack.enter_context(contextlib.closing(edge.connect())) for _ in range(20)]
+        visitors = [stack.enter_context(contextlib.closing(edge.connect("two.test"))) for _ in range(20)]
         for visitor in visitors:
             visitor.request("GET", path, headers={"Host": "two.test"})
         assert len({visitor.getresponse().read() for visitor in visitors}) == 1

@@ -9,17 +9,14 @@ import base64
 import contextlib
 import itertools
 import json
-import socket
 import urllib.parse
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from edge import SERVER, Edge, Play, Run, Stats, changes
-from probe import DEADLINE_SECONDS, until
+from edge import SERVER, Edge, Play, Run, Stats, Visit, changes
+from probe import until
 
-Visit = Callable[..., dict[str, Any]]
 OFFICE, OFFICE6, STRANGER = "192.0.2.5", "2001:db8:5::1", "198.51.100.9"
 
 
@@ -28,25 +25,6 @@ def basic(user: str, password: str) -> dict[str, str]:
 
 
 ADA = basic("ada", "correct horse")
-VISIT = """
-import http.client, json, sys
-address, host, path, headers = json.loads(sys.argv[1])
-connection = http.client.HTTPConnection(address, 80, timeout=60)
-connection.request("GET", path, headers={"Host": host, **headers})
-answer = connection.getresponse()
-print(json.dumps({"status": answer.status, "headers": dict(answer.headers), "body": answer.read().decode()}))
-"""
-
-
-@pytest.fixture
-def visit(host: Any) -> Visit:
-    """Ask from the server itself, which is a trusted proxy of the second site."""
-
-    def ask(path: str, name: str = "two.test", address: str = "127.0.0.1", **headers: str) -> dict[str, Any]:
-        plan = json.dumps([address, name, path, {key.replace("_", "-"): value for key, value in headers.items()}])
-        return dict(json.loads(host.check_output("python3 -c %s %s", VISIT, plan)))
-
-    return ask
 
 
 # --- Who gets in
@@ -145,7 +123,7 @@ def test_a_path_has_its_own_limit_of_a_request(edge: Edge) -> None:
 
 def test_an_upload_is_passed_on_while_it_comes(edge: Edge, stats: Stats) -> None:
     length = 1_000_000
-    with socket.create_connection((edge.address, 80), timeout=DEADLINE_SECONDS) as upload:
+    with edge.open("two.test") as upload:
         upload.sendall(head("/upload", length).encode() + bytes(length // 2))
         until(lambda: stats("red")["arrived"] > length // 4, "the application has the first of it")
         upload.sendall(bytes(length - length // 2))
@@ -153,7 +131,7 @@ def test_an_upload_is_passed_on_while_it_comes(edge: Edge, stats: Stats) -> None
 
 
 def test_an_answer_is_passed_on_while_it_comes(edge: Edge) -> None:
-    with contextlib.closing(edge.connect()) as connection:
+    with contextlib.closing(edge.connect("two.test")) as connection:
         connection.request("GET", "/upload/drip", headers={"Host": "two.test"})
         answer = connection.getresponse()
         assert answer.read1(100) == b"data: 1\n"
@@ -163,7 +141,7 @@ def test_an_answer_is_passed_on_while_it_comes(edge: Edge) -> None:
 
 def test_a_path_has_its_own_time_for_the_application(edge: Edge, run: Run) -> None:
     """The second site's is 5 seconds, that of /upload 60."""
-    with contextlib.closing(edge.connect()) as connection:
+    with contextlib.closing(edge.connect("two.test")) as connection:
         connection.request("GET", "/upload/drip", headers={"Host": "two.test"})
         answer = connection.getresponse()
         assert answer.read1(100) == b"data: 1\n"
@@ -190,12 +168,14 @@ def test_a_trusted_proxy_says_who_its_visitor_is(visit: Visit, run: Run) -> None
     assert visit("/office", X_Forwarded_For=f"{OFFICE}, {STRANGER}")["status"] == 403
 
 
-def test_a_trusted_proxy_says_whether_its_visitor_has_https(visit: Visit) -> None:
+def test_a_trusted_proxy_says_whether_its_visitor_has_https(visit: Visit, edge: Edge) -> None:
     headers = told(visit("/echo", X_Forwarded_Proto="https"))
     assert (headers["x-forwarded-proto"], headers["x-forwarded-port"]) == (["https"], ["443"])
-    for other in "http", "gopher", "https,http":
+    headers = told(visit("/echo", X_Forwarded_Proto="http"))
+    assert (headers["x-forwarded-proto"], headers["x-forwarded-port"]) == (["http"], ["80"])
+    for other in "gopher", "https,http":
         headers = told(visit("/echo", X_Forwarded_Proto=other))
-        assert (headers["x-forwarded-proto"], headers["x-forwarded-port"]) == (["http"], ["80"])
+        assert (headers["x-forwarded-proto"], headers["x-forwarded-port"]) == ([edge.scheme], [str(edge.port)])
 
 
 def test_a_redirect_to_the_canonical_host_keeps_the_https_that_a_trusted_proxy_has(run: Run, edge: Edge) -> None:
@@ -213,10 +193,11 @@ def test_a_redirect_to_the_canonical_host_keeps_the_https_that_a_trusted_proxy_h
 
 def test_nobody_else_is_believed(edge: Edge) -> None:
     """Such as this machine, which is not among the site's proxies."""
-    lies = {"X-Forwarded-For": OFFICE, "X-Forwarded-Proto": "https", "X-Real-IP": OFFICE}
+    other = {"http": "https", "https": "http"}[edge.scheme]
+    lies = {"X-Forwarded-For": OFFICE, "X-Forwarded-Proto": other, "X-Real-IP": OFFICE}
     headers = edge.ask("/echo", "two.test", headers=lies).json["headers"]
     assert OFFICE not in json.dumps(headers)
-    assert (headers["x-forwarded-proto"], headers["x-forwarded-port"]) == (["http"], ["80"])
+    assert (headers["x-forwarded-proto"], headers["x-forwarded-port"]) == ([edge.scheme], [str(edge.port)])
     assert edge.ask("/office", "two.test", headers=lies).status == 403
 
 
