@@ -16,7 +16,7 @@ import yaml
 import docs
 from plugin import ROOT
 
-WORD = "choices: [gunicorn, uwsgi, granian, mod_wsgi]"
+WORD = "choices: [gunicorn, uwsgi, granian, mod_wsgi, none]"
 CONTRACTS = sorted((ROOT / "docs/contracts").glob("*.md"))
 KINDS = {
     "app-server": ["gunicorn", "uwsgi", "granian", "mod_wsgi"],

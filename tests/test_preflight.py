@@ -107,7 +107,14 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"edge_redirect_to": "https://new.test", "nginx_extra_server": [str(ROOT / "galaxy.yml")]},
         "nginx_extra_server: a site that redirects every request",
     ),
-    ({"edge_upstream_socket": ""}, 'edge_upstream_socket: "" must be the absolute path of a unix socket'),
+    (
+        {"edge_upstream_socket": "app.sock"},
+        'edge_upstream_socket: "app.sock" must be the absolute path of a unix socket',
+    ),
+    (
+        {"edge_upstream_socket": ""},
+        "edge_upstream_socket: it is empty, and so are edge_static_roots and edge_redirect_to",
+    ),
     ({"edge_http3": True, "edge_tls": "off"}, "edge_http3: there is no HTTP/3 without TLS, and edge_tls is off"),
     ({"edge_response_headers": {"X Own": "1"}}, "edge_response_headers: X Own must be names of headers"),
     ({"edge_response_headers": {"X-Own": 'a "word"'}}, "edge_response_headers: a value cannot have a double quote"),

@@ -70,6 +70,16 @@ def names(packed: bytes) -> list[str]:
         return archive.getnames()
 
 
+def test_a_folder_that_gitignore_names_itself_is_taken_whole(repository: Path) -> None:
+    """Such as the output of a build, which is a site of its own."""
+    (repository / ".gitignore").write_text("/dist/\n*.tmp\n")
+    (repository / "dist").mkdir()
+    for name in ("index.html", "a.tmp"):
+        (repository / "dist" / name).write_text(name)
+    assert names(packing.pack(str(repository / "dist")).archive) == ["a.tmp", "index.html"]
+    assert "dist/index.html" not in names(packing.pack(str(repository)).archive)
+
+
 def test_a_folder_goes_without_what_gitignore_names(folder: Path) -> None:
     assert names(packing.pack(str(folder)).archive) == [
         ".gitignore",

@@ -6,6 +6,7 @@ group `https` have all sites on HTTPS: every request goes there, on port 443 in 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import http.client
@@ -49,8 +50,17 @@ SERVER = {
     "apache": Server("apache", "apache2", "/etc/apache2", "conf-enabled", 503, 502, b"HTTP/1.1 421 "),
 }[os.environ["MOLECULE_SCENARIO_NAME"]]
 GZIP = {"Accept-Encoding": "gzip"}
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 BROWSER_CODINGS = {"Accept-Encoding": "gzip, deflate, br, zstd"}
 
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """Return the header that shows a name and a password."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+# Who may log in where the scenarios ask for a password.
+ADA = basic("ada", "correct horse")
 # As a deploy does it: a new link takes the old one's place with a rename.
 SWAP = "cd /run/upstream && ln -s {name}.sock one.new && mv -T one.new one.sock"
 # Ends when an instance accepts connections.

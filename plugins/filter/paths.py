@@ -53,9 +53,10 @@ def _name(path: str, taken: Iterable[str]) -> str:
     return name
 
 
-def paths(values: Iterable[Option]) -> list[dict[str, Any]]:
+def paths(values: Iterable[Option], *, pages: bool = False) -> list[dict[str, Any]]:
     """Return the paths with what they inherit from shorter ones that contain them, the longest first.
 
+    pages: whether /about is /about.html as well, as it is where a site is its files alone.
     Each has all options (UNSAID) and:
     `path`: "" for the whole site;
     `name`: of letters, digits and underscores, each path its own;
@@ -83,7 +84,8 @@ def paths(values: Iterable[Option]) -> list[dict[str, Any]]:
         # What is passed as the rest of the site is needs no location of its own.
         rest = found[0] if found and not found[0]["path"] else UNSAID
         merged["passing"] = any(merged[option] != rest[option] for option in PASSING)
-        end, encoded = ("(?:/|$)", "(?:/|%2f|$)") if own["path"] else ("", "")
+        page = r"(?:\.html)?" if pages else ""
+        end, encoded = (f"{page}(?:/|$)", f"{page}(?:/|%2f|$)") if own["path"] else ("", "")
         merged["pattern"] = f"^{_parts(own['path'], '/')}{end}"
         merged["encoded_pattern"] = f"^{_parts(own['path'], '(?:/|%2f)+')}{encoded}"
         found.append(merged)

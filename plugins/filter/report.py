@@ -86,6 +86,8 @@ def releases(facts: Facts) -> list[str]:
 
 def programs(facts: Facts) -> list[str]:
     """Return what runs; the release is named where it is not the active one."""
+    if facts.get("pages"):
+        return ["a site without an application: the web server sends its files"]
     if not facts["programs"]:
         return []
     rows = []

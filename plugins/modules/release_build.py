@@ -34,6 +34,7 @@ options:
       - The app server's role. Its other files in C(bin/) than C(serve) begin with its name and a dot; what another one
         left there is not part of the release.
       - Where it is uwsgi, a C(uwsgi.ini) in the application's folder may name the module.
+      - Where it is none, the release has no application. It is what is published of the source, with an C(index.html), and nothing else.
     type: str
     required: true
   uv: {description: Path of the uv program., type: path, required: true}
@@ -147,7 +148,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule({**HOME, **STEP, **ARGUMENTS, **EDGE}, supports_check_mode=True)
     params = module.params
-    if module.check_mode and not Path(params["home"], "next/env").exists():  # a dry run of a first deploy
+    if module.check_mode and not Path(params["home"], "next/source.tar.gz").exists():  # a dry run of a first deploy
         module.exit_json(changed=True, pending=True, id="", prestarted=True, schema=[], not_published=[])
     if not module.check_mode:  # in which site.yml has not changed the edge
         with errors_of(module):

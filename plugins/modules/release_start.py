@@ -10,6 +10,7 @@ description:
   - Starts an instance of the release on its own socket and asks it for the health path until it answers.
   - One that does not start or answer in time is stopped and marked failed; what has the traffic keeps it.
   - One that does not understand what the edge of this host speaks is refused, and not marked failed.
+  - A release of a site without an application has no instance. Its build has seen that it has a front page.
   - Where the release has the traffic already it is started if it is not running. If it runs and does not answer in time,
     the module fails and leaves it running.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.instances]
@@ -72,7 +73,8 @@ def main() -> None:
     params = module.params
     traffic, release = traffic_of(params), Release(params["home"], params["id"])
     check = Check(params["health_path"], params["health_host"], params["health_timeout"])
-    answers = traffic.active == release.id and not ask(traffic.socket(release.id), check, 10)
+    active = traffic.active == release.id
+    answers = active and (release.is_pages or not ask(traffic.socket(release.id), check, 10))
     settled = answers and not traffic.others(release.id)
     if not answers and not module.check_mode:
         with step(module) as deploy:

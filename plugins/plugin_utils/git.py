@@ -85,13 +85,26 @@ def is_changed(folder: Path) -> bool:
     return False
 
 
+def is_ignored(folder: Path) -> bool:
+    """Whether a repository leaves a folder out, as it does the output of a build."""
+    try:
+        git("check-ignore", "--quiet", ".", cwd=folder)
+    except SourceError:
+        return False
+    return True
+
+
 def folder_entries(folder: Path) -> Entries:
-    """Yield what git would take from a folder: everything but what .gitignore names. It need not be a repository."""
+    """Yield what git would take from a folder: everything but what .gitignore names.
+
+    It need not be a repository. Of one that is ignored itself, the .gitignore files of the folders above do not count.
+    """
     commit = ""
     if is_repository(folder):
         with contextlib.suppress(SourceError):  # no commit yet
             commit = git("rev-parse", "--short", "HEAD", cwd=folder).decode().strip()
             commit += "-dirty" if is_changed(folder) else ""
+    if is_repository(folder) and not is_ignored(folder):
         listing = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=folder)
     else:
         with tempfile.TemporaryDirectory() as empty:

@@ -286,8 +286,9 @@ def test_a_site_moves_to_nginx_and_back(edge: Edge, host: Host, run: Run, change
                 assert "apache_listen: 8085 is taken by nginx, which serves other there" in said(refused)
         refused = switch(to="nginx", port="80")
         assert refused.returncode != 0
-        assert "nginx_listen: 80 is taken by apache2, which serves one, page, redirect, site-two, third there" in said(
-            refused
+        assert (
+            "nginx_listen: 80 is taken by apache2, which serves one, page, pages, redirect, single, site-two, third there"
+            in said(refused)
         )
         assert edge.ask("/echo", "www.moved.test", port=8085).headers["Server"] == "Apache"
     finally:

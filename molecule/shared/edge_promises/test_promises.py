@@ -18,7 +18,21 @@ import urllib.parse
 import pytest
 from testinfra.host import Host
 
-from edge import AWAIT_INSTANCE, BROWSER_CODINGS, GZIP, SERVER, SWAP, Edge, Play, Run, State, Stats, Visit, changes
+from edge import (
+    AWAIT_INSTANCE,
+    BROWSER,
+    BROWSER_CODINGS,
+    GZIP,
+    SERVER,
+    SWAP,
+    Edge,
+    Play,
+    Run,
+    State,
+    Stats,
+    Visit,
+    changes,
+)
 from probe import until
 
 ROLE = SERVER.role
@@ -640,7 +654,6 @@ def test_logs_are_rotated(run: Run) -> None:
 
 # --- A single-page application: the site `page`
 
-BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PAGE = b"<h1>one page</h1>\n"
 
 

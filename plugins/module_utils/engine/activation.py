@@ -28,8 +28,8 @@ def activate(traffic: Traffic, release: Release, drain_timeout: float) -> tuple[
 
     drain_timeout: seconds after which these connections are cut. Raises ReleaseError.
     """
-    started = release.instance("activate")
-    if started.returncode:
+    started = None if release.is_pages else release.instance("activate")
+    if started and started.returncode:
         raise release.fail(
             f"app_workers, app_timers: {release.id} could not be activated; the release that was active before still is.\n"
             f"{last_lines(started.stderr)}\n{release.log}"
@@ -37,7 +37,7 @@ def activate(traffic: Traffic, release: Release, drain_timeout: float) -> tuple[
     release.note(activated=now())  # first, so that each release that has had the traffic is known to be good
     old = traffic.give(release)
     waited = traffic.retire(traffic.others(release.id), drain_timeout)
-    dead = dead_workers(release.instance("status").stdout, f"{traffic.name}@{release.id}")
+    dead = dead_workers(release.instance("status").stdout, f"{traffic.name}@{release.id}") if started else []
     if dead:
         raise ReleaseError(
             f"app_workers: {', '.join(dead)} of the release {release.id} died after the start. The release has the traffic "

@@ -55,12 +55,8 @@ def lay_out(release: Release, plan: Plan) -> None:
     for name in ("code", ".venv", "public"):
         (release.path / name).mkdir()
         shutil.chown(release.path / name, build_user, build_user)
-    left = [path.name for path in (stage / "bin").iterdir() if foreign(path, plan.server)]
-    shutil.copytree(stage / "bin", release.path / "bin", ignore=shutil.ignore_patterns(*left))
-    subprocess.run(["chown", "-R", f"root:{user}", release.path / "bin"], check=True)
-    for name in ("env", *REQUIREMENTS):
-        shutil.copy2(stage / name, release.path / name)
-        shutil.chown(release.path / name, 0, build_user if name in REQUIREMENTS else user)
+    if plan.has_application:
+        copy_programs(release, plan)
     with (stage / "source.tar.gz").open("rb") as archive:
         if wrong := sandbox.act_as(build_user, partial(unpack, archive, release.path / "code")):
             raise release.fail(no_room(release.home) if FULL in wrong else f"app_source: {last_lines(wrong)}")
@@ -74,6 +70,17 @@ def lay_out(release: Release, plan: Plan) -> None:
             raise release.fail(f"app_shared_dirs: {name!r} cannot be shared: {error}") from None
         if wrong:
             raise release.fail(wrong)
+
+
+def copy_programs(release: Release, plan: Plan) -> None:
+    """Copy what the roles staged for the release: its programs, settings and requirements."""
+    stage, user, build_user = plan.stage, plan.user, plan.builder
+    left = [path.name for path in (stage / "bin").iterdir() if foreign(path, plan.server)]
+    shutil.copytree(stage / "bin", release.path / "bin", ignore=shutil.ignore_patterns(*left))
+    subprocess.run(["chown", "-R", f"root:{user}", release.path / "bin"], check=True)
+    for name in ("env", *REQUIREMENTS):
+        shutil.copy2(stage / name, release.path / name)
+        shutil.chown(release.path / name, 0, build_user if name in REQUIREMENTS else user)
 
 
 def unpack(archive: BinaryIO, code: Path) -> str:
@@ -114,6 +121,18 @@ def publish_static(release: Release, plan: Plan) -> list[str]:
     return publish.publish(source, target, rule, release.home / "shared", before)
 
 
+def keep_pages(release: Release, refused: list[str]) -> None:
+    """Keep of a site without an application what is published alone. Raises ReleaseError where it has no front page."""
+    if not (release.path / "public/index.html").is_file():
+        why = next((f" ({line})" for line in refused if line.startswith("index.html: ")), "")
+        raise release.fail(
+            f"app_source, app_source_path: the folder has no index.html{why}, which is the front page of a site without an "
+            "application (app_server: none). Name the folder that has the finished pages, such as the output of the build."
+        )
+    for name in ("code", ".venv"):
+        remove(release.path / name)
+
+
 def seal(release: Release, user: str) -> None:
     """Hand the release to root: the application may read it, others only public/.
 
@@ -121,6 +140,8 @@ def seal(release: Release, user: str) -> None:
     """
     private, public = [release.path / "code", release.path / ".venv"], [release.path / "public"]
     for paths, group, mode in ((private, user, "ug-s,g=rX,o="), (public, "root", "u=rwX,go=rX")):
+        if not paths[0].exists():  # of a site without an application
+            continue
         subprocess.run(["chown", "-R", "--no-dereference", f"root:{group}", *paths], check=True)
         subprocess.run(["chmod", "-R", mode, *paths], check=True)
 
@@ -159,11 +180,14 @@ def make(release: Release, plan: Plan) -> list[str]:
     """
     try:
         lay_out(release, plan)
-        module = install(release, plan)
+        module = install(release, plan) if plan.has_application else ""
         refused: list[str] = sandbox.act_as(plan.builder, partial(publish_static, release, plan))
+        if not plan.has_application:
+            keep_pages(release, refused)
         seal(release, plan.user)
-        schema = schema_of(release, plan, module)
-        release.note(state="built", layout=LAYOUT, built=now(), schema=schema, source=plan.source)
+        schema = schema_of(release, plan, module) if plan.has_application else []
+        pages = {} if plan.has_application else {"pages": True}
+        release.note(state="built", layout=LAYOUT, built=now(), schema=schema, source=plan.source, **pages)
     except (ReleaseError, OSError, RuntimeError) as error:
         with contextlib.suppress(ReleaseError):  # why the build failed is what counts
             remove(release.path)

@@ -65,6 +65,8 @@ def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> No
 
     undo: whether it is brought back. One that answered before is not marked failed for not answering now.
     """
+    if release.is_pages:  # its build has seen the front page
+        return
     active = traffic.active
     traffic.make_run_folder(traffic.answering)
     release.note(running=True)

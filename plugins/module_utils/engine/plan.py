@@ -74,6 +74,11 @@ class Plan:
         return digest.hexdigest()[:12]
 
     @property
+    def has_application(self) -> bool:
+        """Whether something is to run; a site without an application is its files alone."""
+        return self.server != "none"
+
+    @property
     def builder(self) -> str:
         """The user that builds the application's releases. Raises ReleaseError where there is none."""
         name = f"{self.user}-build"

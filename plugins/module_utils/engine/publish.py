@@ -19,6 +19,8 @@ from typing import NamedTuple
 # What compresses well; everything else is left to the edge.
 COMPRESSIBLE = frozenset(["css", "js", "mjs", "json", "map", "svg", "xml", "txt", "html", "wasm", "ttf", "otf", "ico"])
 ELSEWHERE = "a link that leads elsewhere, or nowhere"
+# What clients look for at the root of a site (RFC 8615).
+WELL_KNOWN = ".well-known"
 # A smaller file fits one packet anyway.
 COMPRESS_MIN_BYTES = 1024
 # The best quality takes two seconds and more for this much; 9 a twentieth of that, for a tenth more bytes.
@@ -56,7 +58,8 @@ def files(source: Path, rule: Rule, shared: Path) -> Iterator[tuple[str, str]]:
     for folder, folders, names in os.walk(source):
         here = Path(folder)
         for name in [*folders]:
-            if (here / name).is_symlink() or name.startswith(".") or name == "__pycache__":
+            hidden = name.startswith(".") and not (here == source and name == WELL_KNOWN)
+            if (here / name).is_symlink() or hidden or name == "__pycache__":
                 folders.remove(name)
                 why = "hidden"
                 if (here / name).is_symlink():
@@ -66,7 +69,9 @@ def files(source: Path, rule: Rule, shared: Path) -> Iterator[tuple[str, str]]:
                 yield str((here / name).relative_to(source)), why
         for name in names:
             path = here / name
-            why = rule.against(name)
+            # There names are often without a suffix.
+            below = here.is_relative_to(source / WELL_KNOWN)
+            why = (rule._replace(kinds={*rule.kinds, ""}) if below else rule).against(name)
             if not why and path.is_symlink():
                 target = Path(os.path.realpath(path))  # which does not mind a circle
                 lost = not target.is_relative_to(inside) or rule.against(target.name)

@@ -1,7 +1,7 @@
 """One release: where it is, what is known about it, and how its programs are run.
 
 <home>/next/            what the next release is made of
-<home>/releases/<id>/   code, .venv, bin/, env, public/, release.json
+<home>/releases/<id>/   code, .venv, bin/, env, public/, release.json; of a site without an application, public/ and release.json
 <home>/current, previous -> releases/<id>
 """
 
@@ -38,7 +38,7 @@ class Release:
         """What is known about the release; {} if nothing.
 
         state: built or failed, with reason. source, schema (Alembic heads). Times in seconds since 1970: built,
-        prestarted, activated (the last time it was given the traffic). running: its programs were started here.
+        pages: it has no application. prestarted, activated (the last time it was given the traffic). running: its programs were started here.
         """
         try:
             return json.loads((self.path / "release.json").read_text())
@@ -59,6 +59,11 @@ class Release:
     def startable(self) -> bool:
         """Whether this version of Slipway can start it: earlier ones had the sockets elsewhere."""
         return self.record.get("layout") == LAYOUT
+
+    @property
+    def is_pages(self) -> bool:
+        """Whether it is of a site without an application: nothing of it runs, and the edge sends its files."""
+        return bool(self.record.get("pages"))
 
     @property
     def speaks_uwsgi(self) -> bool:

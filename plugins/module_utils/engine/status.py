@@ -157,6 +157,7 @@ def look(home: Path, name: str, *, site: str | None, maintenance_flag: str | Non
         "active": active,
         "previous": linked(home / "previous"),
         "releases": known,
+        "pages": bool(active) and Release(home, active).is_pages,
         "programs": programs(home, name, running),
         "deploys": deploys(home, count),
         "lock": {key: holder.get(key) for key in LOCK_FIELDS} if holder else None,

@@ -69,6 +69,8 @@ class Traffic:
     def active(self) -> str:
         """The id of the release that has the traffic; empty where none has, or a switch was cut off in the middle."""
         current, mark = linked(self.home / "current"), linked(self.run / "switch")
+        if self.answering == "" and Release(self.home, current).is_pages:
+            return current
         # Where no release was activated since there are marks, there is none.
         complete = self.answering == current and mark.partition("-")[0] in ("", current)
         return current if complete else ""
@@ -150,6 +152,8 @@ WantedBy=local-fs.target
             link(f"releases/{old}", self.home / "previous")
         # First the static files, then the pages that name them.
         link(f"releases/{release.id}", self.home / "current")
+        if release.is_pages:
+            return old if old != release.id else ""
         # What is cut off between the two is not complete, and both instances stay.
         if release.speaks_uwsgi:
             link(f"instances/{release.id}.uwsgi", self.run / "app.uwsgi")
