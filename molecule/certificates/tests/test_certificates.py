@@ -92,6 +92,11 @@ class Clocks:
         return [renewal.tick() for renewal in self.renewals]
 
 
+def active(site: Site) -> str:
+    """Return the release that has the traffic."""
+    return site.host.check_output("readlink /srv/site/current")
+
+
 @pytest.fixture
 def clocks(authority: Authority) -> Iterator[Clocks]:  # noqa: F811
     """The clocks of the renewals on all servers."""
