@@ -47,6 +47,7 @@ status:
         C(built), C(activated), C(source), C(reason) of a failure.
       type: list
       elements: dict
+    pages: {description: Whether the active release is of a site without an application., type: bool}
     programs:
       description: >-
         Of each release that runs. C(release), C(name), C(kind) (web, worker, timer, job), C(state) (running, waiting, stopped,
