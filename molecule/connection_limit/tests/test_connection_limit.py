@@ -115,7 +115,7 @@ def test_a_kernel_that_cannot_count_is_one_message(opened: Opened, host: Host, p
         host.check_output("rm /usr/sbin/nft && dpkg-divert --quiet --rename --remove /usr/sbin/nft")
     assert result.returncode != 0
     assert "connection_limit_enabled: the kernel of" in said(result)
-    assert "nft said: Could not process rule" in said(result)
+    assert "was not written: Could not process rule" in said(result)
     assert opened() == FIRST
 
 
