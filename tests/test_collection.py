@@ -16,7 +16,7 @@ from plugin import ROOT
 
 LINKS = ROOT / ".collections/ansible_collections/slipway/flask"
 SITE = ROOT / "examples/site"
-PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml") if path.stem != "wiring")
+PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
 # A separate folder in place of ansible.cfg's collections_path, and a file in place of a password.
 ONLY_THE_USERS = {"collections_path", "inventory", "vault_password_file"}
 

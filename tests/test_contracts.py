@@ -74,7 +74,7 @@ def test_one_more_app_server_is_its_role_and_a_word(collection: Path) -> None:
         {"ansible.builtin.include_role": {**role, "tasks_from": "arguments"}},
         {"ansible.builtin.include_role": role},
     ]
-    play = {"hosts": "app", "gather_subset": ["!all", "!min", "distribution", "hardware"], "vars_files": ["wiring.yml"]}
+    play = {"hosts": "app", "gather_subset": ["!all", "!min", "distribution", "hardware"], "roles": ["wiring"]}
     (collection / "playbooks/dummy.yml").write_text(yaml.safe_dump([{**play, "tasks": tasks}]))
     done = subprocess.run(
         [

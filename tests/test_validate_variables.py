@@ -121,7 +121,7 @@ def test_a_string_is_no_list() -> None:
 
 def test_an_environment_s_templates_are_found_for_every_role_that_takes_some() -> None:
     shared = validate_variables.shared_by(ROOT / "roles")
-    wiring = yaml.safe_load((ROOT / "playbooks/wiring.yml").read_text())
+    wiring = yaml.safe_load((ROOT / "playbooks/roles/wiring/vars/main.yml").read_text())
     takers = {name.removesuffix("_templates") for name in KNOWN if name.endswith("_templates")}
     assert "nginx" in takers
     assert {f"{shared.get(role, role)}_templates" for role in takers} <= set(wiring)
@@ -131,7 +131,7 @@ def test_every_variable_of_the_wiring_is_some_role_s() -> None:
     known = {
         name for role in (ROOT / "roles").iterdir() for name in validate_variables.options_of(ROOT / "roles", role.name)
     }
-    lines = (ROOT / "playbooks/wiring.yml").read_text().splitlines()
+    lines = (ROOT / "playbooks/roles/wiring/vars/main.yml").read_text().splitlines()
     wired = [line.partition(":")[0] for line in lines if line[:1].isalpha()]
     assert len(wired) > 10
     assert set(wired) <= known

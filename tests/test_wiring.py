@@ -15,7 +15,7 @@ import yaml
 import docs
 from plugin import ROOT
 
-PLAYBOOKS = [*sorted((ROOT / "playbooks").glob("*.yml")), *sorted((ROOT / "playbooks/tasks").glob("*.yml"))]
+PLAYBOOKS = sorted((ROOT / "playbooks").rglob("*.yml"))
 TEXT = {path: path.read_text() for path in PLAYBOOKS}
 ROLES = {role.name: role for role in docs.roles()}
 DEFAULTS = {name: value for role in ROLES.values() for name, value in role.defaults.items()}
@@ -114,7 +114,7 @@ def test_a_setting_that_no_role_has_is_named(settings: Callable[..., Any]) -> No
 
 
 def test_what_the_wiring_says_of_an_edge_is_what_its_role_says() -> None:
-    wiring = yaml.safe_load((ROOT / "playbooks/wiring.yml").read_text())
+    wiring = yaml.safe_load((ROOT / "playbooks/roles/wiring/vars/main.yml").read_text())
     for edge in wiring["_edges"]:
         known = yaml.safe_load((ROOT / "roles" / edge["role"] / "vars/main.yml").read_text())["edge_server"]
         site = known["site"].replace("edge_site_name", "app_name")

@@ -85,6 +85,11 @@ def length(certificate: x509.Certificate) -> float:
     return (certificate.not_valid_after_utc - certificate.not_valid_before_utc).total_seconds()
 
 
+def due(certificate: x509.Certificate) -> float:
+    """Return at which share of its lifetime a certificate is renewed, where the CA says nothing of that."""
+    return 1 / 2 if length(certificate) < 10 * DAY_SECONDS else 2 / 3
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of fault. words: what the alarm says of it. noted: whether the server can keep that for its status."""
@@ -146,7 +151,7 @@ def here(world: World) -> None:
     world.authority.name(str(world.site.domain), world.site.address)
 
 
-POWER = "the power is lost"
+POWER, EDGE = "the power is lost", "the edge takes no configuration"
 BROKEN = "/etc/nginx/conf.d/broken.conf"
 KINDS = {
     "the CA is away": ca(down=True, words="Connection aborted"),
@@ -156,7 +161,7 @@ KINDS = {
     ),
     "the challenge cannot be read": on_server(f"chmod 0 {HOME}/webroot", f"chmod 755 {HOME}/webroot", "unauthorized"),
     "DNS leads elsewhere": Kind(elsewhere, here, "connection refused"),
-    "the edge takes no configuration": on_server(
+    EDGE: on_server(
         f"echo broken > {BROKEN}", f"rm -f {BROKEN}", "has not read the new certificate"
     ),
     "the clock is wrong": Kind(wrong_clock, right_clock, "The clock of this server is"),

@@ -167,7 +167,7 @@ class ActionModule(ActionBase):
         problems, strange = judge(names, known, mine)
         own = variables["hostvars"].raw_get(variables["inventory_hostname"])
         problems += [
-            f"{name}: playbooks/wiring.yml sets it, from the application's variables (app_*). Remove it from the inventory."
+            f"{name}: playbooks/roles/wiring sets it, from the application's variables (app_*). Remove it from the inventory."
             for name in self._task.args.get("wired", [])
             if name in own
         ]
