@@ -161,9 +161,7 @@ KINDS = {
     ),
     "the challenge cannot be read": on_server(f"chmod 0 {HOME}/webroot", f"chmod 755 {HOME}/webroot", "unauthorized"),
     "DNS leads elsewhere": Kind(elsewhere, here, "connection refused"),
-    EDGE: on_server(
-        f"echo broken > {BROKEN}", f"rm -f {BROKEN}", "has not read the new certificate"
-    ),
+    EDGE: on_server(f"echo broken > {BROKEN}", f"rm -f {BROKEN}", "has not read the new certificate"),
     "the clock is wrong": Kind(wrong_clock, right_clock, "The clock of this server is"),
     "the disk is full": Kind(full_disk, room, "File too large", noted=False),
     POWER: Kind(lambda world, draw: None, lambda world: None, ""),
