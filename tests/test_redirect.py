@@ -59,6 +59,7 @@ def test_what_is_not_such_a_url_is_refused_by_its_value(url: str) -> None:
     [
         ("http://Old.test", "old.test"),
         ("https://old.test:8443/x", "old.test"),
+        ("https://old.test./x", "old.test"),
         ("https://www.old.test", "*.old.test"),
         ("https://dot.test", ".dot.test"),
         ("https://www.dot.test", ".dot.test"),

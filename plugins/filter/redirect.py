@@ -24,7 +24,7 @@ def redirect_complaints(url: str, server_names: Iterable[str]) -> list[str]:
         return [f'"{url}" is not a URL that a path can follow. {how}, without a query, a user and encoded characters.']
     try:
         target = urlsplit(url)
-        host, port = target.hostname or "", target.port
+        host, port = (target.hostname or "").rstrip("."), target.port
     except ValueError as error:
         return [f'"{url}" is not a URL: {error}. {how}.']
     if port == 0:

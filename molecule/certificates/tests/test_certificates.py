@@ -605,12 +605,14 @@ def test_a_site_that_only_redirects_lives_on_the_edge_alone(authority: Authority
             assert (answer.status, answer.headers["Location"]) == (308, f"https://new.test/shop{path}")
         assert secure.headers["Strict-Transport-Security"] == "max-age=31536000"
         assert ask(site.address, "/.well-known/acme-challenge/none", name).status == 404
+        files = "/etc/nginx/sites-enabled/old /etc/apache2/sites-enabled/old.conf"
+        assert site.host.run(f"grep -E 'upstream|unix:|/srv/' {files}").stdout == ""
         # The site that was there before.
         assert visited(site, authority).ask("/").status == 200
     assert run_here("site.yml").count("changed=0") == len(TWO)
     moved = run_here("playbooks/deploy.yml", edge_redirect_to="https://newer.test")
     assert "should redirect to https://newer.test/, and redirects to https://new.test/shop/. Run site.yml" in moved
-    status = run_here("playbooks/status.yml")
+    status = run_here("playbooks/status.yml", "--check")
     assert status.count("redirects to https://new.test/shop/ certificate valid until ") == len(TWO)
     assert '"GET /a%20b%2Fc//d/..?x=1&y=%2F HTTP/1.1" 308' in run_here("playbooks/logs.yml")
     for change, variables in (("rollback", {}), ("maintenance", {"state": "on"})):
