@@ -37,7 +37,7 @@ def test_a_link_to_a_folder_on_another_disk_counts(tmp_path: Path) -> None:
 
 def test_what_is_not_a_folder_stays_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match="file is not a folder. Move it away."):
+    with pytest.raises(NotADirectoryError, match="file is not a folder"):
         create_folders.about(tmp_path / "file")
 
 
