@@ -33,6 +33,13 @@ def test_a_release_is_the_source_the_programs_and_what_visitors_may_have(source:
     assert (record["state"], record["module"], record["source"], record["schema"]) == ("built", "main:app", "v1", [])
 
 
+def test_what_clients_look_for_at_the_root_of_a_site_is_not_published_below_it(source: Build) -> None:
+    source.files["static/.well-known/site.css"] = ""
+    release, refused = source.make()
+    assert ".well-known: hidden" in refused
+    assert not (release.path / "public/static/.well-known").exists()
+
+
 def test_a_finished_release_is_root_s_and_the_application_may_read_it(source: Build) -> None:
     release, _ = source.make()
 

@@ -74,6 +74,19 @@ def test_links_lead_to_assets_below_the_folder_or_are_refused(tmp_path: Path, mo
     assert sorted(left) == ["good.css", "same.css", "styles", "uploads"]  # the application would follow the others
 
 
+@pytest.mark.parametrize("is_root", [True, False])
+def test_what_clients_look_for_is_published_at_the_root_of_a_site(tmp_path: Path, *, is_root: bool) -> None:
+    """The edge refuses it below the static URL of an application."""
+    (tmp_path / "source/.well-known").mkdir(parents=True)
+    (tmp_path / "source/.well-known/security.txt").write_text("Contact: mailto:a@site.test")
+    (tmp_path / "source/.well-known/association").write_text("{}")
+    rule = publish.Rule(KINDS, FORBIDDEN, is_root=is_root)
+    refused = publish.publish(tmp_path / "source", tmp_path / "public", rule, tmp_path / "shared", tmp_path / "none")
+    there = sorted(path.name for path in (tmp_path / "public").rglob("*") if path.is_file())
+    assert there == (["association", "security.txt"] if is_root else [])
+    assert refused == ([] if is_root else [".well-known: hidden"])
+
+
 # Its twins are gzip's, and it says how it was called.
 BROTLI = """#!/bin/bash
 [ ! -e %(fail)s ] || { echo 'no space left' >&2; exit 1; }

@@ -114,7 +114,7 @@ def publish_static(release: Release, plan: Plan) -> list[str]:
     # The folder itself may be a link out of the source.
     if not plan.static_dir or not source.is_dir() or not source.resolve().is_relative_to(code.resolve()):
         return []
-    rule = publish.Rule(plan.static_kinds, plan.static_forbidden_suffixes)
+    rule = publish.Rule(plan.static_kinds, plan.static_forbidden_suffixes, is_root=plan.static_url == "/")
     target, before = (
         folder / "public" / plan.static_url.strip("/") for folder in (release.path, release.home / "current")
     )

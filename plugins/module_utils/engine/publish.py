@@ -31,11 +31,13 @@ class Rule(NamedTuple):
     """Which files are published.
 
     kinds: the last suffix has to be one of these, in lower case; "" is a name without any. forbidden: nor may a suffix before it be one of these (main.py.txt is a
-    source file, whatever it is called).
+    source file, whatever it is called). is_root: the folder is the root of a site, and has WELL_KNOWN; the edge refuses such a
+    folder anywhere else.
     """
 
     kinds: Collection[str]
     forbidden: Collection[str]
+    is_root: bool = False
 
     def against(self, name: str) -> str:
         """Return why a file of this name is not published; empty where it is."""
@@ -58,7 +60,7 @@ def files(source: Path, rule: Rule, shared: Path) -> Iterator[tuple[str, str]]:
     for folder, folders, names in os.walk(source):
         here = Path(folder)
         for name in [*folders]:
-            hidden = name.startswith(".") and not (here == source and name == WELL_KNOWN)
+            hidden = name.startswith(".") and not (rule.is_root and here == source and name == WELL_KNOWN)
             if (here / name).is_symlink() or hidden or name == "__pycache__":
                 folders.remove(name)
                 why = "hidden"
