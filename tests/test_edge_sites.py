@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible_collections.slipway.flask.plugins.filter.static_names import static_name_pattern
 
 from plugin import ROOT
 
@@ -250,6 +251,71 @@ def test_a_site_that_only_redirects_has_nothing_else_but_the_challenges(server: 
     for site in (plain, secure):
         for word in ("203.0.113.0/24", "site.access.log", "X-Content-Type-Options", "Strict-Transport-Security"):
             assert word in site
+
+
+PAGES: dict[str, Any] = {
+    "edge_tls": "off",
+    "edge_upstream_socket": "",
+    "edge_static_url": "/",
+    "edge_static_roots": ["/srv/now", "/srv/before", "/srv/long-ago"],
+    "edge_static_index_fallback": True,
+    "edge_static_kinds": ["css"],
+    "edge_static_forbidden_suffixes": ["py"],
+}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_site_without_an_application_sends_what_may_be_published_alone(server: str) -> None:
+    """As a file, and as the page of a path; the pages are html in any case."""
+    name = static_name_pattern("/", ["css", "html"], ["py"])
+    judged = {
+        "nginx": [
+            f'map {path} $site_{kind} {{\n    "~*{name}"  {path};'
+            for path, kind in (("$uri", "file"), ("$uri.html", "page"))
+        ],
+        "apache": [
+            f'RewriteCond "%{{REQUEST_URI}}{end}" "!{name}" [NC]\n    RewriteRule "^" "-" [S=' for end in ("", ".html")
+        ],
+    }
+    text = site_file(server, PAGES)
+    assert [text.count(one) for one in judged[server]] == [1, 1]
+    if server == "nginx":
+        tried = [line for line in re.findall(r"try_files (.*);", text) if "uri" in line]
+        assert tried == ["${uri}index.html @missing"]
+        assert "try_files $site_file $site_page @folder;" in text
+    else:
+        assert 'RewriteCond "/srv/now%{REQUEST_URI}" -f\n    RewriteRule "^" "/srv/now/.slipway-none" [L]' in text
+
+
+@pytest.mark.parametrize("variables", [{}, {"apache_brotli": False}, {"edge_static_roots": ["/srv/now"]}])
+def test_apache_skips_just_the_rules_that_send_what_was_refused(variables: dict[str, Any]) -> None:
+    text = site_file("apache", {**PAGES, **variables})
+    rules = re.findall(r'RewriteRule "(.*)" "(.*)" \[(.*)\]', text)
+    found = []
+    for place, (_, _, flags) in enumerate(rules):
+        if skipped := re.fullmatch(r"S=(\d+)", flags):
+            ends = place + 1 + int(skipped[1])
+            found.append(({pattern for pattern, _, _ in rules[place + 1 : ends]}, rules[ends][0]))
+    former = set() if variables.get("edge_static_roots") else {r"(?i)^(?!.*\.html?(?:\.(?:br|gz))?$)"}
+    assert found == [({"^"} | former, "/$"), ({"[^/]$"}, "^"), ({"^"}, "^")]
+    # Which is the one that refuses.
+    assert [target for pattern, target, _ in rules if pattern == "^"][-1] == "/srv/now/.slipway-none"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_files_of_all_former_releases_are_found_but_not_their_pages(server: str) -> None:
+    text = site_file(server, PAGES)
+    if server == "nginx":
+        assert "try_files /srv/before$site_former /srv/long-ago$site_former @missing;" in text
+        (former,) = re.findall(r"map \$uri \$site_former \{\n(.*?)\n\}", text, re.DOTALL)
+        assert former.split() == ['"~*\\.html?(?:\\.(?:br|gz))?$"', "/.slipway/none;", "default", "$site_file;"]
+    else:
+        patterns = dict(re.findall(r'RewriteRule "(.*)" "(/srv/[bl].*%\{REQUEST_URI\})"', text))
+        (pattern,) = patterns
+        assert [bool(re.search(pattern, path)) for path in ("/a.css", "/a.css.gz")] == [True, True]
+        assert not any(re.search(pattern, path) for path in ("/a.html", "/A.HTM", "/a.html.gz", "/b/a.html.br"))
+        for root in "/srv/before", "/srv/long-ago":
+            assert f'RewriteRule "{pattern}" "{root}%{{REQUEST_URI}}" [L]' in text
 
 
 @pytest.mark.parametrize("server", SERVERS)

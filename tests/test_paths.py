@@ -81,6 +81,20 @@ def test_no_other_path_is(path: str) -> None:
     assert not re.search(one["encoded_pattern"], path, re.IGNORECASE)
 
 
+@pytest.mark.parametrize("path", ["/a.b", "/a.b/", "/A.B.html", "/a.b.gz", "/a.b.html.br", "/a.b.html.gz", "/a.b/x.gz"])
+def test_a_page_is_its_file_and_the_twins_too(path: str) -> None:
+    (one,) = paths([{"path": "/a.b"}], pages=True)
+    assert re.search(one["pattern"], path, re.IGNORECASE)
+    assert re.search(one["encoded_pattern"], path, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("path", ["/a.b.htm", "/a.b.css.gz", "/a.bgz", "/a.b.gz.html", "/x/a.b.gz"])
+def test_no_other_file_is_a_page(path: str) -> None:
+    (one,) = paths([{"path": "/a.b"}], pages=True)
+    assert not re.search(one["pattern"], path, re.IGNORECASE)
+    assert not re.search(one["encoded_pattern"], path, re.IGNORECASE)
+
+
 def test_every_path_is_the_whole_site_s() -> None:
     (one,) = paths([{"path": "/"}])
     assert all(re.search(one[pattern], "/x", re.IGNORECASE) for pattern in ("pattern", "encoded_pattern"))

@@ -17,6 +17,12 @@ import pytest
 from plugin import ROOT
 
 GOOD = {"app_name": "guestbook", "app_source": str(ROOT / "app")}
+PAGES = {
+    "edge_upstream_socket": "",
+    "edge_static_url": "/",
+    "edge_static_roots": ["/srv/x"],
+    "edge_static_kinds": ["css"],
+}
 CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_name": ""}, 'app_name: "" cannot name an application. Set app_name in'),
     ({"app_name": "Guest Book"}, 'app_name: "Guest Book" cannot name an application'),
@@ -115,6 +121,22 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"edge_upstream_socket": ""},
         "edge_upstream_socket: it is empty, and so are edge_static_roots and edge_redirect_to",
     ),
+    (
+        {**PAGES, "edge_paths": [{"path": "/a", "cache": {"valid_seconds": 1}}, {"path": "/b", "buffering": False}]},
+        "edge_paths: /a (cache), /b (buffering) are about what is passed to an application, and this site has none.",
+    ),
+    *(
+        (
+            {**PAGES, "edge_paths": [{"path": path, "allow": ["203.0.113.0/24"]}]},
+            f"edge_paths: {path.rstrip('/')} would leave another address of the same page open. Where a site is its files alone, "
+            "write a page without .html, as /about is /about.html too, and in the place of an index its folder",
+        )
+        for path in ("/about.html", "/blog/index.html", "/blog/index", "/Index.HTML", "/INDEX/")
+    ),
+    (
+        {**PAGES, "edge_maintenance_open_paths": ["/healthz"]},
+        "edge_maintenance_open_paths: /healthz would be passed to the application in maintenance, and this site has none.",
+    ),
     ({"edge_http3": True, "edge_tls": "off"}, "edge_http3: there is no HTTP/3 without TLS, and edge_tls is off"),
     ({"edge_response_headers": {"X Own": "1"}}, "edge_response_headers: X Own must be names of headers"),
     ({"edge_response_headers": {"X-Own": 'a "word"'}}, "edge_response_headers: a value cannot have a double quote"),
@@ -166,6 +188,8 @@ GOOD_CASES: list[dict[str, Any]] = [
     {"edge_tls": False, "nginx_tls_listen": []},  # off, as YAML reads it without quotes
     {"edge_canonical_host": "site.test"},
     {"edge_redirect_to": "https://new.test/shop", "edge_upstream_socket": ""},
+    {**PAGES, "edge_paths": [{"path": path, "allow": ["::1"]} for path in ("/", "/blog", "/indexes", "/index/about")]},
+    {"edge_paths": [{"path": "/blog/index.html", "allow": ["::1"]}], "edge_maintenance_open_paths": ["/healthz"]},
     {"edge_response_headers": {"Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'"}},
     {"edge_paths": [{"path": "/", "allow": ["203.0.113.0/24"]}, {"path": "/news", "cache": {"valid_seconds": 1}}]},
     {"edge_trusted_proxies": ["203.0.113.5/24", "2001:db8::1"], "edge_real_ip_header": "CF-Connecting-IP"},

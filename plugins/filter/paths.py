@@ -56,7 +56,8 @@ def _name(path: str, taken: Iterable[str]) -> str:
 def paths(values: Iterable[Option], *, pages: bool = False) -> list[dict[str, Any]]:
     """Return the paths with what they inherit from shorter ones that contain them, the longest first.
 
-    pages: whether /about is /about.html as well, as it is where a site is its files alone.
+    pages: whether the site is its files alone. There /about is /about.html as well, and each file is its compressed twins
+    (publish.compress), which are files with names of their own.
     Each has all options (UNSAID) and:
     `path`: "" for the whole site;
     `name`: of letters, digits and underscores, each path its own;
@@ -84,7 +85,7 @@ def paths(values: Iterable[Option], *, pages: bool = False) -> list[dict[str, An
         # What is passed as the rest of the site is needs no location of its own.
         rest = found[0] if found and not found[0]["path"] else UNSAID
         merged["passing"] = any(merged[option] != rest[option] for option in PASSING)
-        page = r"(?:\.html)?" if pages else ""
+        page = r"(?:\.html)?(?:\.(?:br|gz))?" if pages else ""
         end, encoded = (f"{page}(?:/|$)", f"{page}(?:/|%2f|$)") if own["path"] else ("", "")
         merged["pattern"] = f"^{_parts(own['path'], '/')}{end}"
         merged["encoded_pattern"] = f"^{_parts(own['path'], '(?:/|%2f)+')}{encoded}"

@@ -10,7 +10,7 @@ from typing import Any
 def static_name_pattern(url: str, kinds: Iterable[str], forbidden: Iterable[str]) -> str:
     """Return a regular expression (PCRE and Python) that a decoded path matches where it names what may be published.
 
-    url: the static URL, with a slash at both ends. kinds: suffixes without a dot, one of which a name has to end with; ""
+    url: the static URL, with a slash at both ends; "/" is a site that is its files alone, which has /.well-known/ too. kinds: suffixes without a dot, one of which a name has to end with; ""
     is a name without any. forbidden: suffixes that a name must not have anywhere. Neither has characters with a meaning in a
     regular expression. Match it case-insensitively.
 
@@ -20,11 +20,12 @@ def static_name_pattern(url: str, kinds: Iterable[str], forbidden: Iterable[str]
     never = "(?!)"
     suffixes = sorted({*kinds} - {*forbidden, ""})
     ends = rf"(?:\.(?!(?:{'|'.join(forbidden) or never})\.)[^./]*)*\.(?:{'|'.join(suffixes) or never})"
-    return (
-        r"^(?!.*(?:[\x00-\x1f\x7f\x5c]|%2f|~$))"
-        rf"{re.escape(url)}(?:[^./][^/]*/)*"
-        rf"[^.#~/][^./]*{f'(?:{ends})?' if '' in kinds else ends}$"
-    )
+    start = re.escape(url)
+    name = rf"(?:[^./][^/]*/)*[^.#~/][^./]*{f'(?:{ends})?' if '' in kinds else ends}"
+    if url == "/":
+        # There names are often without a suffix (publish.WELL_KNOWN).
+        name = rf"(?:{name}|\.well-known/(?:[^./][^/]*/)*[^.#~/][^./]*(?:{ends})?)"
+    return rf"^(?!.*(?:[\x00-\x1f\x7f\x5c]|%2f|~$)){start}{name}$"
 
 
 class FilterModule:
