@@ -1,5 +1,5 @@
 #!/bin/sh
-# Two releases of the site "one", and two of "pages", which has no application: what a browser may have, and what it must not get even though it is there.
+# Two releases of the site "one", and three of "pages", which has no application: what a browser may have, and what it must not get even though it is there.
 set -eu
 for release in 1 2; do
   mkdir -p "/srv/one/releases/$release/public/static/fonts"
@@ -27,16 +27,24 @@ done
 ln -sfn releases/1 /srv/one/previous
 ln -sfn releases/2 /srv/one/current
 
-for release in 1 2; do
+for release in 0 1 2; do
   mkdir -p "/srv/pages/releases/$release/public"
   cd "/srv/pages/releases/$release/public"
   mkdir -p blog/empty private evil.test .well-known .git
   for page in index about blog/index private/index private/more evil.test/index; do echo "$page of release $release" > "$page.html"; done
   echo 'Nothing is here.' > 404.html
-  for name in style.css "only-$release.css" app.3f9a1c2b.js .well-known/security.txt .git/config; do echo "$name" > "$name"; done
+  for name in style.css "only-$release.css" app.3f9a1c2b.js .well-known/security.txt .well-known/association \
+    .git/config LICENSE leaked.zip "only-$release.zip" main.py main.py.txt main.py.html; do echo "$name" > "$name"; done
   seq 2000 > large.html
   echo 'The edge sends it as it is.' > large.html.br
   touch -r large.html large.html.br
+  for name in report.html data.json "old-$release.html"; do
+    seq 2000 > "$name"
+    gzip --keep "$name"
+    echo 'The edge sends it as it is.' > "$name.br"
+    touch -r "$name" "$name.gz" "$name.br"
+  done
 done
+ln -sfn releases/0 /srv/pages/oldest
 ln -sfn releases/1 /srv/pages/previous
 ln -sfn releases/2 /srv/pages/current
