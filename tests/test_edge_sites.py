@@ -284,7 +284,7 @@ def test_a_site_without_an_application_sends_what_may_be_published_alone(server:
         assert tried == ["${uri}index.html @missing"]
         assert "try_files $site_file $site_page @folder;" in text
     else:
-        assert 'RewriteCond "/srv/now%{REQUEST_URI}" -f\n    RewriteRule "^" "/srv/now/.slipway-none" [L]' in text
+        assert 'RewriteCond "/srv/now%{REQUEST_URI}" -f\n    RewriteRule "^" "/srv/now/.slipway-none" [L]\n' in text
 
 
 @pytest.mark.parametrize("variables", [{}, {"apache_brotli": False}, {"edge_static_roots": ["/srv/now"]}])
