@@ -10,9 +10,9 @@ from typing import Any
 def static_name_pattern(url: str, kinds: Iterable[str], forbidden: Iterable[str]) -> str:
     """Return a regular expression (PCRE and Python) that a decoded path matches where it names what may be published.
 
-    url: the static URL, with a slash at both ends; "/" is a site that is its files alone, which has /.well-known/ too. kinds: suffixes without a dot, one of which a name has to end with; ""
-    is a name without any. forbidden: suffixes that a name must not have anywhere. Neither has characters with a meaning in a
-    regular expression. Match it case-insensitively.
+    url: the static URL, with a slash at both ends; "/" is a site that is its files alone, which has /.well-known/ too.
+    kinds: suffixes without a dot, one of which a name has to end with; "" is a name without any. forbidden: suffixes that a
+    name must not have anywhere. Neither has characters with a meaning in a regular expression. Match it case-insensitively.
 
     It has neither a double quote nor a brace, nor a backslash before another: it can be quoted in the
     configuration of nginx and Apache. What an edge leaves as %2F is a slash to the application, so no name has it.
