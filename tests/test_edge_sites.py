@@ -203,7 +203,10 @@ def test_uwsgi_is_told_whatever_http_is_told(case: str) -> None:
     ours = [
         line for line in asked[0] if not line.startswith(("set_header", "http_version", "redirect", "next_upstream"))
     ]
-    assert [line for line in told if not line.startswith("next_upstream")] == ours
+    assert [line for line in told if not line.startswith(("next_upstream", "hide_header Date", "hide_header Server"))] == ours
+    # And what nginx does not pass on of an answer in HTTP by itself.
+    hidden = [re.findall(r"uwsgi_hide_header (Date|Server);", part) for part in uwsgi.split("uwsgi_pass ")[1:]]
+    assert {tuple(names) for names in hidden} == {("Date", "Server")}
     assert http.count("proxy_pass ") == uwsgi.count("uwsgi_pass unix:/run/site/app.uwsgi;")
     headers = re.findall(r"^ *proxy_set_header (\S+) +(.*);", http, re.MULTILINE)
     params = dict(re.findall(r"^ *uwsgi_param (\S+) +(.*);", uwsgi, re.MULTILINE))
@@ -214,6 +217,23 @@ def test_uwsgi_is_told_whatever_http_is_told(case: str) -> None:
         "HTTP_CONTENT_LENGTH HTTP_CONTENT_TYPE HTTP_EXPECT HTTP_KEEP_ALIVE HTTP_TE HTTP_TRANSFER_ENCODING HTTP_UPGRADE"
     )
     assert {params[name] for name in hops.split()} == {'""'}
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "content-length"])
+def test_what_is_unset_is_unset_in_uwsgi_too(name: str) -> None:
+    """Of these two nginx has names of its own there, too."""
+    parameter = name.upper().replace("-", "_")
+    other = ({"CONTENT_TYPE", "CONTENT_LENGTH"} - {parameter}).pop()
+    text = site_file("nginx", {**UWSGI, "edge_unset_request_headers": [name]})
+    params = dict(re.findall(r"^ *uwsgi_param (\S+) +(.*);", text, re.MULTILINE))
+    assert parameter not in params
+    assert params[f"HTTP_{parameter}"] == '""'
+    assert params[other] == f"${other.lower()} if_not_empty"
+
+
+def test_while_the_protocol_is_changed_nginx_speaks_what_the_running_application_understands() -> None:
+    http = site_file("nginx", {})
+    assert site_file("nginx", {"edge_upstream_protocol": "uwsgi", "edge_upstream_protocol_now": "http"}) == http
 
 
 def test_the_application_hears_of_a_trusted_proxy_s_https_in_uwsgi_too() -> None:

@@ -147,10 +147,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"edge_trusted_proxies": ["0.0.0.0/0"]}, "edge_trusted_proxies: 0.0.0.0/0 must be IP addresses and networks"),
     ({"edge_trusted_proxies": ["cdn.test"]}, "edge_trusted_proxies: cdn.test must be IP addresses and networks"),
     ({"edge_real_ip_header": "X Real"}, 'edge_real_ip_header: "X Real" cannot name a header'),
-    (
-        {"app_server": "gunicorn", "app_edge_protocol": "uwsgi"},
-        "edge_upstream_protocol: only uWSGI speaks uwsgi, and app_server is gunicorn. Set app_server to uwsgi, or",
-    ),
     ({"connection_limit_name": "one two"}, 'connection_limit_name: "one two" cannot name a table'),
     (
         {"app_default_requirements": "none.txt"},
@@ -181,7 +177,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
 GOOD_CASES: list[dict[str, Any]] = [
     {},
     {"app_server": "uwsgi"},
-    {"app_server": "uwsgi", "app_edge_protocol": "uwsgi"},
     {"app_server": "granian"},
     {"certificates_source": "acme", "edge_server_names": ["book.example.org", "203.0.113.5"]}
     | {"certificates_acme_directory_url": "https://ca.example.org/dir"},

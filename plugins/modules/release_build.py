@@ -19,7 +19,6 @@ description:
   - What the source brings runs as C(<user>-build), as a service of systemd with O(build_service), and no process of it is
     left when the release is sealed. A finished release belongs to root, and O(user) may only read it.
   - The module is imported as O(user), with the release's settings, as a service with O(sandbox).
-  - Fails before anything is built where the edge speaks another protocol than O(edge_protocol).
   - Fails, and marks the release failed, where a dependency cannot be installed or the module does not import; what was
     built of it is removed again.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step]
@@ -69,13 +68,6 @@ options:
     type: bool
     default: false
   source: {description: "The version of the source, for the record.", type: str, default: ""}
-  edge_protocol: {description: What the edge is meant to speak to the application., type: str, choices: [http, uwsgi], default: http}
-  edge_sites:
-    description: Paths that the edge's file of the site may have. One that names C(<run>/app.uwsgi) speaks uwsgi.
-    type: list
-    elements: path
-    default: []
-  run: {description: Folder of the sockets., type: path, default: ""}
 attributes:
   check_mode: {support: full}
 author: Slipway (!UNKNOWN)
@@ -114,9 +106,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.flask.plugins.module_utils.engine.build import make
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import last_lines
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import replace
-from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, STEP, errors_of, step
+from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, STEP, step
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import Plan, interpreter
-from ansible_collections.slipway.flask.plugins.module_utils.engine.protocol import check_setting
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 
 ARGUMENTS = {
@@ -137,22 +128,14 @@ ARGUMENTS = {
     "source": {"type": "str", "default": ""},
     "force": {"type": "bool", "default": False},
 }
-EDGE = {
-    "edge_protocol": {"type": "str", "choices": ["http", "uwsgi"], "default": "http"},
-    "edge_sites": {"type": "list", "elements": "path", "default": []},
-    "run": {"type": "path", "default": ""},
-}
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule({**HOME, **STEP, **ARGUMENTS, **EDGE}, supports_check_mode=True)
+    module = AnsibleModule({**HOME, **STEP, **ARGUMENTS}, supports_check_mode=True)
     params = module.params
     if module.check_mode and not Path(params["home"], "next/source.tar.gz").exists():  # a dry run of a first deploy
         module.exit_json(changed=True, pending=True, id="", prestarted=True, schema=[], not_published=[])
-    if not module.check_mode:  # in which site.yml has not changed the edge
-        with errors_of(module):
-            check_setting(params["edge_protocol"], params["edge_sites"], params["run"])
     os.umask(0o077)  # nothing is readable by others before it is handed over
     settings = {name: params[name] for name in ("home", *ARGUMENTS) if name != "force"}
     plan = Plan(**{**settings, "python": interpreter(params["python"])})

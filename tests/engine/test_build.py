@@ -206,19 +206,3 @@ def test_what_was_built_is_not_built_again_unless_one_insists(source: Build, hos
     assert dry["id"] == built["id"] == again["id"] != forced["id"]
     assert built["not_published"] == ["notes.md: of no kind that is published (app_static_kinds)"]
     assert Deploy(host.home, "a").holder["step"] == "build"
-
-
-def test_nothing_is_built_where_the_edge_speaks_another_protocol(
-    source: Build, host: Host, run_module: RunModule
-) -> None:
-    """A dry run of site.yml, which would change the edge first, goes on."""
-    site = host.folder / "site.conf"
-    site.write_text(f"uwsgi_pass unix:{host.run}/app.uwsgi;\n")
-    Deploy(host.home, "a").ask({"who": "ada"})
-    arguments = {**dataclasses.asdict(source.plan), "lock": "a", "run": str(host.run), "edge_sites": [str(site)]}
-    source.pack()
-    assert run_module(release_build.main, check=True, **arguments)["pending"] is True
-    result = run_module(release_build.main, **arguments)
-    assert result["msg"].startswith("edge_upstream_protocol: it is http, but the edge of this host speaks uwsgi")
-    assert list((host.home / "releases").iterdir()) == []
-    assert run_module(release_build.main, **arguments, edge_protocol="uwsgi")["changed"] is True
