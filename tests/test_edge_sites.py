@@ -203,7 +203,9 @@ def test_uwsgi_is_told_whatever_http_is_told(case: str) -> None:
     ours = [
         line for line in asked[0] if not line.startswith(("set_header", "http_version", "redirect", "next_upstream"))
     ]
-    assert [line for line in told if not line.startswith(("next_upstream", "hide_header Date", "hide_header Server"))] == ours
+    assert [
+        line for line in told if not line.startswith(("next_upstream", "hide_header Date", "hide_header Server"))
+    ] == ours
     # And what nginx does not pass on of an answer in HTTP by itself.
     hidden = [re.findall(r"uwsgi_hide_header (Date|Server);", part) for part in uwsgi.split("uwsgi_pass ")[1:]]
     assert {tuple(names) for names in hidden} == {("Date", "Server")}

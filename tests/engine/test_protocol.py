@@ -143,7 +143,9 @@ def test_a_release_that_the_edge_cannot_speak_to_is_not_started_and_stays_good(
     assert result["msg"].startswith(
         f"edge_upstream_protocol: the edge of this host speaks uwsgi to the application, and the release {OLD} speaks HTTP alone"
     )
-    assert f"run site.yml, which makes the change; then go back to it: rollback.yml -e app_release={OLD}" in result["msg"]
+    assert (
+        f"run site.yml, which makes the change; then go back to it: rollback.yml -e app_release={OLD}" in result["msg"]
+    )
     assert asked(release) == []
     assert release.good
 

@@ -54,6 +54,7 @@ def word(text):
     return struct.pack("<H", len(text)) + text.encode()
 variables = {"REQUEST_METHOD": "GET", "REQUEST_URI": "/", "PATH_INFO": "/", "QUERY_STRING": "", "SERVER_PROTOCOL": "HTTP/1.1",
              "SERVER_NAME": "a", "SERVER_PORT": "80", "HTTP_X_FORWARDED_PROTO": "https"}
+variables |= dict(more.split("=") for more in sys.argv[2:])
 body = b"".join(word(name) + word(value) for name, value in variables.items())
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
@@ -71,6 +72,24 @@ def test_it_speaks_uwsgi_on_a_second_socket_with_the_same_workers(plain: Instanc
     assert plain.ask("/")[0].json["pid"] in plain.workers
     waiting = host.check_output(f"ss --no-header --listening --unix src {second}").split()[3]
     assert waiting == "1024"
+
+
+def test_no_request_in_uwsgi_has_another_file_loaded(plain: Instance, host: Host) -> None:
+    """uWSGI loads what a request names as an application, and so runs it as the application's user, unless it is told not to."""
+    host.check_output("printf 'print(\"it was loaded\", flush=True)\ndef application(*_): pass\n' > /srv/other.py")
+    second = plain.socket.removesuffix(".sock") + ".uwsgi"
+    for named in ["UWSGI_FILE=/srv/other.py"], ["UWSGI_SCRIPT=other", "UWSGI_CHDIR=/srv"]:
+        answer = host.check_output("python3 -c %s %s SCRIPT_NAME=/other " + " ".join(named), SPEAK_UWSGI, second)
+        assert answer.startswith("HTTP/1.1 200 OK")
+        assert json.loads(answer.partition("\n\n")[2])["pid"] in plain.workers
+    until(lambda: plain.log.count("cannot load more than 1 apps") >= 2, "uWSGI says that it did not")
+    assert "it was loaded" not in plain.log
+
+
+def test_the_socket_is_open_only_where_it_is_wanted(tuned: Instance, host: Host) -> None:
+    names = host.check_output(f"ls {tuned.folder}").split()
+    assert "app.sock" in names
+    assert "app.uwsgi" not in names
 
 
 def test_both_sockets_are_gone_after_a_stop(host: Host) -> None:

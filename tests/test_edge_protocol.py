@@ -1,0 +1,189 @@
+"""`edge_upstream_protocol`: what the edge speaks while it is changed, who opens a socket for it, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from plugin import ROOT
+
+LOADER = DataLoader()
+HTTP = ["application"]
+BOTH = ["application", "release-speaks-uwsgi"]
+UWSGI = {"app_server": "uwsgi", "edge_upstream_protocol": "uwsgi"}
+EDGE_DONE = {"edge_configuration": {"changed": True}}  # site.yml has configured the edge
+
+# What an inventory says, what preflight has found on the server, and what the edge speaks then.
+CASES: dict[str, tuple[dict[str, Any], list[str], str]] = {
+    "the default": ({}, HTTP, "http"),
+    "the first of all": (UWSGI, [], "uwsgi"),
+    "the first of all failed": (UWSGI, ["edge-speaks-uwsgi"], "uwsgi"),
+    "to uwsgi": (UWSGI, HTTP, "http"),
+    "once more": (UWSGI, [*BOTH, "edge-speaks-uwsgi"], "uwsgi"),
+    "cut off": (UWSGI, BOTH, "uwsgi"),
+    "to http": ({"app_server": "uwsgi", **EDGE_DONE}, [*BOTH, "edge-speaks-uwsgi"], "http"),
+    "away": ({"app_server": "gunicorn", **EDGE_DONE}, [*BOTH, "edge-speaks-uwsgi"], "http"),
+    "no edge": (UWSGI, HTTP, "http"),
+}
+REFUSED = {
+    "deploy.yml to http": (
+        {"app_server": "uwsgi"},
+        [*BOTH, "edge-speaks-uwsgi"],
+        "edge_upstream_protocol: it is http, but the edge of deploy.yml to http speaks uwsgi to the application.",
+    ),
+    "Apache": (
+        {**UWSGI, "edge": "apache"},
+        [],
+        "edge_upstream_protocol: uwsgi is what nginx can speak to uWSGI. Set edge to nginx (now apache) and app_server to uwsgi (now uwsgi)",
+    ),
+    "gunicorn": ({**UWSGI, "app_server": "gunicorn"}, [], "and app_server to uwsgi (now gunicorn); or take"),
+    "mod_wsgi": ({"app_server": "mod_wsgi"}, [], "app_server: mod_wsgi is a module of Apache, made for Debian's own"),
+}
+
+
+def templated(text: str, known: dict[str, Any]) -> Any:
+    """Return a text with its variables filled in."""
+    return Templar(loader=LOADER, variables=known).template(trust_as_template(text))
+
+
+def play_of(playbook: str, name: str) -> dict[str, Any]:
+    """Return a play of a playbook."""
+    (play,) = (play for play in yaml.safe_load((ROOT / "playbooks" / playbook).read_text()) if play["name"] == name)
+    return dict(play)
+
+
+def task_of(tasks: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Return a task, to be asked of each host."""
+    (task,) = (task for task in tasks if task["name"] == name)
+    return {key: value for key, value in task.items() if key != "run_once"}
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """Return what the playbooks' own tasks say of each case, which is a host of one run."""
+    folder = tmp_path_factory.mktemp("protocol") / "ansible_collections/slipway/flask"
+    for part in ("playbooks", "plugins", "roles", "templates", "meta"):
+        shutil.copytree(ROOT / part, folder / part)
+    cases = {name: case[:2] for name, case in (CASES | REFUSED).items()}
+    hosts = {name: {**told, "app_found": {"stdout_lines": found}} for name, (told, found) in cases.items()}
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "app_name": "site"}
+    groups = {"app": {"hosts": hosts}, "edge": {"hosts": dict.fromkeys(set(hosts) - {"no edge"})}}
+    (folder / "hosts.json").write_text(json.dumps({**groups, "all": {"vars": here}}))
+    deploy, change = (
+        play_of("release.yml", "Deploy the application"),
+        play_of("protocol.yml", "Have the edge speak uwsgi"),
+    )
+    known = "{{ [edge_upstream_protocol_now, edge_upstream_socket, uwsgi_protocol_socket] }}"
+    preflight = play_of("preflight.yml", "Check before anything is changed")["tasks"]
+    tasks = [
+        task_of(preflight, "Check that the app server and the edge go together"),
+        task_of(deploy["pre_tasks"], "Check that the edge will understand the release"),
+        {"ansible.builtin.debug": {"msg": known}},
+        task_of(change["pre_tasks"], "End the play where the edge speaks what it is to speak"),
+        {"ansible.builtin.debug": {"msg": "the edge is changed"}},
+    ]
+    wired = {key: value for key, value in change.items() if key in ("vars_files", "roles", "gather_facts")}
+    (folder / "playbooks/asked.yml").write_text(yaml.safe_dump([{**wired, "hosts": "all", "tasks": tasks}]))
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(folder.parents[2]),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+    }
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    argv = [program, f"--inventory={folder}/hosts.json", f"{folder}/playbooks/asked.yml"]
+    done = subprocess.run(argv, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    answers: dict[str, list[Any]] = {name: [] for name in hosts}
+    for task in json.loads(done.stdout)["plays"][0]["tasks"]:
+        for host, result in task["hosts"].items():
+            if result.get("msg") not in (None, "All assertions passed"):
+                answers[host].append(result["msg"])
+    return answers
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_edge_speaks_what_the_release_that_runs_understands(said: dict[str, list[Any]], case: str) -> None:
+    """And is changed at the end, where another one has the traffic by then."""
+    speaks, socket, opened = said[case][0]
+    assert speaks == CASES[case][2]
+    assert socket == {"http": "/run/site/app.sock", "uwsgi": "/run/site/app.uwsgi"}[speaks]
+    assert opened is (CASES[case][0].get("edge_upstream_protocol") == "uwsgi" and case != "no edge")
+    assert ("the edge is changed" in said[case]) == (case in ("to uwsgi", "no edge"))
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_go_together_is_refused_before_anything_changes(said: dict[str, list[Any]], case: str) -> None:
+    (message,) = said[case]
+    assert REFUSED[case][2] in message
+
+
+# --- What preflight finds
+
+
+def look(folder: Path) -> list[str]:
+    """Ask the server as preflight does, but for its folders; return the lines."""
+    (task,) = (
+        task
+        for task in yaml.safe_load((ROOT / "roles/app/tasks/preflight.yml").read_text())
+        if task.get("register") == "app_found"
+    )
+    known = {"app_name": "site", "_app_home": f"{folder}/home", "_app_build_user": "site-build"}
+    script = templated(task["ansible.builtin.raw"], {**known, "app_edge_sites": [f"{folder}/none", f"{folder}/site"]})
+    users = f'getent() {{ case $2 in *-build) echo "u:x:1:1::{folder}/home/build:";; *) echo "u:x:1:1::{folder}/home/shared:";; esac; }};'
+    done = subprocess.run(
+        ["sh", "-c", users + str(script).replace("/run/", f"{folder}/run/")], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_preflight_sees_what_the_running_release_and_the_edge_speak(tmp_path: Path) -> None:
+    assert look(tmp_path) == []
+    for folder in ("run/site", "home/releases/a/bin", "home/releases/b/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "site").write_text(f"server unix:{tmp_path}/run/site/app.sock;\n")
+    (tmp_path / "home/current").symlink_to("releases/a")
+    assert look(tmp_path) == ["application"]
+    (tmp_path / "run/site/app.uwsgi").symlink_to("instances/a.uwsgi")
+    assert look(tmp_path) == ["application", "release-speaks-uwsgi"]
+    (tmp_path / "site").write_text(f"uwsgi_pass unix:{tmp_path}/run/site/app.uwsgi;\n")
+    assert look(tmp_path) == ["application", "release-speaks-uwsgi", "edge-speaks-uwsgi"]
+    # A switch that was cut off has left the link to another release.
+    (tmp_path / "home/current").unlink()
+    (tmp_path / "home/current").symlink_to("releases/b")
+    assert look(tmp_path) == ["application", "edge-speaks-uwsgi"]
+
+
+# --- The socket
+
+
+def program(name: str, *, opened: bool) -> str:
+    """Return a file of the role uwsgi, rendered with its defaults."""
+    known = dict[str, Any]()
+    for part in ("defaults", "vars"):
+        known |= LOADER.load_from_file(str(ROOT / f"roles/uwsgi/{part}/main.yml"), trusted_as_template=True)
+    known |= {"uwsgi_protocol_socket": opened, "path": str(ROOT / "roles/uwsgi/templates" / name)}
+    return str(templated("{{ lookup('ansible.builtin.template', path) }}", known))
+
+
+def test_uwsgi_opens_the_socket_only_where_it_is_wanted() -> None:
+    """By its name in bin/serve the engine knows it; a change of that file is another release."""
+    assert ".uwsgi" not in program("serve.j2", opened=False)
+    assert program("serve.j2", opened=True).endswith(' "$socket" "${socket%.sock}.uwsgi"\n')
+    assert program("serve.j2", opened=False).endswith(' "$bin" "$socket"\n')
+
+
+def test_no_request_in_uwsgi_can_have_a_file_loaded() -> None:
+    assert "max-apps = 1\n" in program("uwsgi.ini.j2", opened=True).partition("[settings]")[0]
+    assert "max-apps" not in program("uwsgi.ini.j2", opened=False)
