@@ -23,5 +23,6 @@ def check_release(release: Release, sites: list[str], run: str | Path) -> None:
         raise ReleaseError(
             f"edge_upstream_protocol: the edge of this host speaks uwsgi to the application, and the release {release.id} speaks "
             "HTTP alone (it was built for another app_server, or for an edge that speaks HTTP). It was not started. Set "
-            f"edge_upstream_protocol to http and run site.yml, which makes the change; then go back to it: rollback.yml -e app_release={release.id}"
+            "edge_upstream_protocol to http and run site.yml, which makes the change; then go back to it: "
+            f"rollback.yml -e app_release={release.id}"
         )
