@@ -92,7 +92,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
         task_of(change["pre_tasks"], "End the play where the edge speaks what it is to speak"),
         {"ansible.builtin.debug": {"msg": "the edge is changed"}},
     ]
-    wired = {key: value for key, value in change.items() if key in ("vars_files", "roles", "gather_facts")}
+    wired = {key: value for key, value in change.items() if key in ("roles", "gather_facts")}
     (folder / "playbooks/asked.yml").write_text(yaml.safe_dump([{**wired, "hosts": "all", "tasks": tasks}]))
     environment = {
         **os.environ,
