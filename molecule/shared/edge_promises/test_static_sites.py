@@ -82,13 +82,13 @@ def test_a_password_is_for_the_compressed_twins_too(edge: Edge, page: str) -> No
         assert not suffix or edge.ask(page + suffix, "pages.test", headers=ADA).status == 404, suffix
 
 
-@pytest.mark.parametrize("host", ["pages.test", "single.test"])
-def test_no_page_of_a_release_before_is_sent(edge: Edge, host: str) -> None:
+@pytest.mark.parametrize("site", ["pages.test", "single.test"])
+def test_no_page_of_a_release_before_is_sent(edge: Edge, site: str) -> None:
     """Nor its twin, where gz is one of the kinds."""
     for name in "old-1", "old-1.html", "old-1.html.gz", "old-0.html.gz":
-        assert edge.ask(f"/{name}", host, headers=ADA).status == 404, name
-    assert edge.ask("/old-2", host, headers=ADA).status == 200
-    assert edge.ask("/old-2.html.gz", host, headers=ADA).status == (404 if host == "pages.test" else 200)
+        assert edge.ask(f"/{name}", site, headers=ADA).status == 404, name
+    assert edge.ask("/old-2", site, headers=ADA).status == 200
+    assert edge.ask("/old-2.html.gz", site, headers=ADA).status == (404 if site == "pages.test" else 200)
 
 
 def test_a_file_is_kept_as_long_as_its_name_allows(edge: Edge) -> None:
