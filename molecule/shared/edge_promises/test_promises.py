@@ -193,6 +193,11 @@ def test_a_file_with_a_digest_in_its_name_may_be_kept_for_ever(edge: Edge, name:
     assert (refused.status, refused.headers["Cache-Control"]) == (404, None)
 
 
+def test_a_name_is_known_by_its_folder_too_where_a_site_says_so(edge: Edge) -> None:
+    said = edge.ask("/static/both.css", "page.test").headers.get_all("Cache-Control", [])
+    assert ", ".join(said) == "max-age=315360000, immutable"
+
+
 @pytest.mark.parametrize("name", ["report-20241105.json", "jquery-ui.min.js"])
 def test_a_name_that_only_looks_like_one_with_a_digest_is_asked_for_again(edge: Edge, name: str) -> None:
     assert edge.ask(f"/static/{name}").headers.get_all("Cache-Control") == ["max-age=3600"]
