@@ -88,6 +88,14 @@ def test_a_redirect_elsewhere_is_an_answer(plain: Server, secure: Server, locati
     assert secure.asked == []
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_an_application_may_want_https_before_there_is_any(plain: Server, status: int) -> None:
+    """As it does at the first deploy, whose certificate comes after it, and behind a proxy that ends TLS."""
+    plain.answer = status, {"Location": "https://book.test/"}
+    answer = look(plain.address, "127.0.0.1:1", "book.test", "/", 30)
+    assert answer == {"status": status, "https": False, "location": "https://book.test/", "retry_after": ""}
+
+
 def test_no_answer_is_an_error(plain: Server) -> None:
     plain.answer = 308, {"Location": "https://book.test/"}
     with pytest.raises(OSError, match="refused"):

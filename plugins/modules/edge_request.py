@@ -8,8 +8,8 @@ module: edge_request
 short_description: Request a page of a site from the web server on this host
 description:
   - Asks for the host by its name whatever DNS says of it, and so works before DNS leads to this server.
-  - It follows a redirect to HTTPS on the same host, to O(tls_address). Other redirects are answers. Where O(redirects_to) is set, any
-    other answer is a failure.
+  - It follows a redirect to HTTPS on the same host, to O(tls_address). Other redirects are answers, and so is one by the application
+    where nothing listens there. Where O(redirects_to) is set, any other answer is a failure.
   - A certificate is not judged, as one that signs itself or is of a CA for tests serves as well here.
 extends_documentation_fragment: [slipway.flask.attributes]
 options:
@@ -51,6 +51,8 @@ from urllib.parse import urlsplit
 from ansible.module_utils.basic import AnsibleModule
 
 REDIRECTS = (301, 302, 303, 307, 308)
+# How an edge redirects. Any other is the application's, which may want HTTPS where the edge has none, or none yet.
+EDGES_OWN = 308
 
 
 class TlsConnection(http.client.HTTPSConnection):
@@ -83,7 +85,12 @@ def look(address: str, tls_address: str, host: str, path: str, timeout: float) -
     target, named = urlsplit(location), host.strip("[]").lower()
     https = status in REDIRECTS and target.scheme == "https" and target.hostname == named
     if https:
-        status, location, retry_after = ask(TlsConnection(tls_address, named, timeout), target.netloc, path)
+        try:
+            status, location, retry_after = ask(TlsConnection(tls_address, named, timeout), target.netloc, path)
+        except ConnectionRefusedError:
+            if status == EDGES_OWN:
+                raise
+            https = False
     return {"status": status, "https": https, "location": location, "retry_after": retry_after}
 
 

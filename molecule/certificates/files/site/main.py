@@ -9,7 +9,7 @@ app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)
 
 @app.before_request
 def insist():
-    if not request.is_secure and not request.user_agent.string.startswith("slipway"):
+    if not request.is_secure:
         return redirect(request.url.replace("http://", "https://", 1), 302)
     return None
 
