@@ -259,6 +259,24 @@ def test_the_ca_is_not_asked_again_before_the_time_that_is_said(
     assert site_of().problem == ""
 
 
+def test_a_good_certificate_is_replaced_where_that_is_wanted(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(look_after, "certbot", lambda site, wanted, *options: asked.append((wanted, options)))
+    # Whatever DNS says, where that is not to be judged.
+    monkeypatch.setattr(look_after, "astray", lambda site: ["book.test leads elsewhere"])
+    site = site_of(names=["book.test"], check_addresses=False)
+    give(site, ["book.test"])
+    issued_by(site, "https://ca.test/dir")
+    assert not program.obtain(site)
+    assert asked == []
+    assert program.obtain(site, renew=True)
+    ((wanted, options),) = asked
+    assert wanted == ["book.test"]
+    assert "--force-renewal" in options
+
+
 def test_a_ca_that_says_when_is_asked_then(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     reason = "too many certificates: retry after 2999-12-31 01:00:00 UTC: see the documentation"
     site = site_of()

@@ -50,9 +50,12 @@ def prepare(site: Site) -> bool:
     return refresh_nameless() or changed
 
 
-def obtain(site: Site, *, retry: bool) -> bool:
-    """Ask the CA where the certificate lacks a name; return whether it gave one. Raises NotDoneError."""
-    if site.complete():
+def obtain(site: Site, *, retry: bool = False, renew: bool = False) -> bool:
+    """Ask the CA where the certificate lacks a name, or in any case; return whether it gave one. Raises NotDoneError.
+
+    retry: also where it has refused a moment ago. renew: also where no name lacks.
+    """
+    if site.complete() and not renew:
         return False
     refused = site.refusal
     if not retry and waiting(refused):
@@ -169,6 +172,7 @@ def main() -> int:
     parser.add_argument("verb", choices=["prepare", "obtain", "renew", "load", "state", "forget"])
     parser.add_argument("site")
     parser.add_argument("--retry", action="store_true", help="ask the CA although it refused a moment ago")
+    parser.add_argument("--renew", action="store_true", help="ask it although the site has a certificate")
     arguments = parser.parse_args()
     os.umask(0o077)
     if arguments.verb == "forget":
@@ -186,7 +190,9 @@ def main() -> int:
                 # What an earlier run left undone comes first: while the web server reads nothing, the CA is not asked.
                 changed = load(site)
                 changed = (
-                    obtain(site, retry=arguments.retry) if arguments.verb == "obtain" else renew(site)
+                    obtain(site, retry=arguments.retry, renew=arguments.renew)
+                    if arguments.verb == "obtain"
+                    else renew(site)
                 ) or changed
                 changed = load(site) or changed
     except (NotDoneError, OSError) as error:
