@@ -269,9 +269,8 @@ def test_a_new_name_widens_the_certificate_and_no_request_is_lost(authority: Aut
         assert len(visitor.names()) == 3
 
 
-def test_a_name_that_is_gone_leaves_the_certificate_at_the_next_renewal_also_in_a_deploy(
-    authority: Authority, clocks: Clocks
-) -> None:  # noqa: F811
+def test_a_name_that_is_gone_leaves_the_certificate_at_the_next_renewal(authority: Authority, clocks: Clocks) -> None:  # noqa: F811
+    """Which is in the middle of a deploy, and no visitor notices either."""
     before = authority.orders()
     for site in SITES.values():
         authority.name(f"more.{site.domain}")

@@ -387,6 +387,9 @@ def test_one_goes_back_from_a_good_version_and_never_to_a_bad_one(host: Host, so
     assert code == 0, output
     # Not even what it had answered before it was left.
     assert cached() == ("MISS", old)
+    code, output = SITE.playbook("purge", path="/api")
+    assert code == 0, output
+    assert cached() == ("MISS", old)
     assert (active(host), host.check_output("basename $(readlink %s/previous)", HOME)) == (old, new)
     assert old_edition in SITE.ask("/").body.decode()
     assert_settled(host, old)

@@ -111,6 +111,19 @@ def test_only_what_is_asked_for_is_kept(ask: Ask, edge: Edge) -> None:
     assert edge.ask(path, "any.two.test").body != first.body
 
 
+def test_nobody_waits_where_a_page_that_is_over_is_fetched_again(ask: Ask) -> None:
+    path = page("/news/brief/{}/headers")
+    first, asked = ask(path), []
+
+    def is_over() -> bool:
+        asked.append(ask(path))
+        return asked[-1].headers["X-Cache"] != "HIT"
+
+    until(is_over, "it is over")
+    assert (asked[-1].headers["X-Cache"], asked[-1].body) == ("STALE", first.body)
+    until(lambda: ask(path).body != first.body, "a new one was fetched")
+
+
 def test_a_page_is_shown_while_the_application_fails(ask: Ask, run: Run) -> None:
     """It is over after a second."""
     path = page("/news/brief/{}/headers")
