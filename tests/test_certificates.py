@@ -90,6 +90,8 @@ def test_a_pair_that_no_site_could_use_is_refused_with_the_reason() -> None:
     )
     for given, words in [
         (("", key), "it is not a certificate in PEM"),
+        (("/etc/ssl/site.pem", key), "certificate: it is a path, /etc/ssl/site.pem, and not what the file has"),
+        ((certificate, "~/site.key"), "key: it is a path, ~/site.key, and not what the file has"),
         ((key, key), "it is not a certificate in PEM"),
         ((certificate, ""), "it is not a private key in PEM"),
         ((certificate, certificate), "it is not a private key in PEM"),
@@ -380,7 +382,8 @@ def test_the_clock_is_compared_with_what_the_ca_says(tmp_path: Path, monkeypatch
     assert clock.seconds_ahead(site) == 0  # type: ignore[arg-type]
 
 
-def test_one_variable_chooses_the_test_ca() -> None:
+def settings_of_certbot(**variables: object) -> str:
+    """Return certbot.ini for a site with these variables."""
     role = ROOT / "roles/certificates"
     loader = DataLoader()
     known = {
@@ -388,11 +391,26 @@ def test_one_variable_chooses_the_test_ca() -> None:
         **loader.load_from_file(str(role / "vars/main.yml"), trusted_as_template=True),
         "certificates_name": "book",
         "certificates_acme_profile": "",
+        **variables,
     }
-    template = trust_as_template((role / "templates/certbot.ini.j2").read_text())
+    return str(Templar(loader, known).template(trust_as_template((role / "templates/certbot.ini.j2").read_text())))
+
+
+def test_one_variable_chooses_the_test_ca() -> None:
     for staging, server in ((False, "https://acme-v02."), (True, "https://acme-staging-v02.")):
-        settings = Templar(loader, {**known, "certificates_acme_staging": staging}).template(template)
+        settings = settings_of_certbot(certificates_acme_staging=staging)
         assert f"\nserver = {server}api.letsencrypt.org/directory\n" in settings
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({}, "register-unsafely-without-email = true"),
+        ({"certificates_acme_email": "ada@example.org"}, "email = ada@example.org"),
+    ],
+)
+def test_an_account_needs_no_address(variables: dict[str, str], line: str) -> None:
+    assert [said for said in settings_of_certbot(**variables).splitlines() if "email" in said] == [line]
 
 
 def test_the_test_ca_takes_the_place_of_no_other(program: ModuleType) -> None:

@@ -43,7 +43,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_domains": []}, "app_domains: it is empty"),
     (
         {"app_domains": ["http://site.test", "https://site.test"]},
-        "app_domains: http://site.test, https://site.test is a URL. List each host name once",
+        "app_domains: http://site.test, https://site.test is a URL. List each host name once, without http:// and https://; "
+        "edge_tls says whether it has HTTPS.",
     ),
     ({"app_disk_max": "lots"}, "app_disk_max: lots is not a size. Use a whole number and M, G or T"),
     ({"app_static_url": "/"}, "app_static_url: / is not a folder of the site"),
@@ -86,6 +87,15 @@ CASES: list[tuple[dict[str, Any], str]] = [
     (
         {"certificates_source": "provided", "certificates_provided_certificate": "x", "certificates_provided_key": "x"},
         "certificates_provided_certificate: it is not a certificate in PEM",
+    ),
+    (
+        {
+            "certificates_source": "provided",
+            "certificates_provided_certificate": "/etc/ssl/site.pem",
+            "certificates_provided_key": "/etc/ssl/site.pem",
+        },
+        "certificates_provided_certificate: it is a path, /etc/ssl/site.pem, and not what the file has. Give that, as PEM: "
+        "lookup('ansible.builtin.file', '/etc/ssl/site.pem').",
     ),
     ({"nginx_listen": ["80", "203.0.113.5:443"]}, "nginx_listen: it is for HTTP, and 443 is the port of HTTPS"),
     ({"nginx_tls_listen": ["80"]}, "nginx_tls_listen: 80 is in nginx_listen too"),
@@ -138,6 +148,22 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "edge_maintenance_open_paths: /healthz would be passed to the application in maintenance, and this site has none.",
     ),
     ({"edge_http3": True, "edge_tls": "off"}, "edge_http3: there is no HTTP/3 without TLS, and edge_tls is off"),
+    *(
+        (
+            {"edge": "apache", "edge_paths": [{"path": "/login", **option}]},
+            f"edge_paths: Apache cannot do what /login ({', '.join(option)}) needs: it does not count the requests of a client, and its "
+            "cache does not know a new release from the old one. Take it out, or set edge to nginx.",
+        )
+        for option in ({"requests_per_minute": 20}, {"connections": 4}, {"cache": {"valid_seconds": 10}})
+    ),
+    (
+        {"edge": "apache", "edge_http3": True, "edge_tls": "selfsigned"},
+        "edge_http3: Apache has no HTTP/3. Take edge_http3 out, or set edge to nginx.",
+    ),
+    (
+        {"debian": "12", "edge_http3": True, "edge_tls": "selfsigned"},
+        "edge_http3: nginx has HTTP/3 since 1.25, and Debian 12 has 1.22. Take edge_http3 out for",
+    ),
     ({"edge_response_headers": {"X Own": "1"}}, "edge_response_headers: X Own must be names of headers"),
     ({"edge_response_headers": {"X-Own": 'a "word"'}}, "edge_response_headers: a value cannot have a double quote"),
     (
@@ -181,6 +207,8 @@ GOOD_CASES: list[dict[str, Any]] = [
     {"certificates_source": "acme", "edge_server_names": ["book.example.org", "203.0.113.5"]}
     | {"certificates_acme_directory_url": "https://ca.example.org/dir"},
     {"edge_tls": False, "nginx_tls_listen": []},  # off, as YAML reads it without quotes
+    {"edge_http3": True, "edge_tls": "selfsigned"},
+    {"edge": "apache", "edge_paths": [{"path": "/", "allow": ["203.0.113.0/24"], "requests_per_minute": 0}]},
     {"edge_canonical_host": "site.test"},
     {"edge_redirect_to": "https://new.test/shop", "edge_upstream_socket": ""},
     {**PAGES, "edge_paths": [{"path": path, "allow": ["::1"]} for path in ("/", "/blog", "/indexes", "/index/about")]},
@@ -212,6 +240,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "certificates_names": "{{ edge_server_names }}",
         "certificates_source": "off",
         "certificates_edge": {"service": "nginx", "test": ["true"]},
+        "edge": "nginx",
         "edge_site_name": "guestbook",
         "edge_server_names": ["site.test"],
         "edge_tls_certificate": "/etc/ssl/site.pem",
@@ -220,6 +249,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "hashed": f"{folder}/gunicorn.txt",
         "unhashed": f"{folder}/unhashed-gunicorn.txt",
         # In the place of facts.
+        "debian": "13",
         **dict.fromkeys(["gunicorn_workers", "granian_workers", "granian_blocking_threads"], 2),
     }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": here}}))
@@ -228,11 +258,14 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         {"ansible.builtin.import_role": {"name": "slipway.flask.app", "tasks_from": "preflight"}},
         {"ansible.builtin.import_role": {"name": "slipway.flask.connection_limit", "tasks_from": "arguments"}},
         {"ansible.builtin.import_role": {"name": "slipway.flask.certificates", "tasks_from": "arguments"}},
-        {"ansible.builtin.import_role": {"name": "slipway.flask.nginx", "tasks_from": "arguments"}},
+        {"ansible.builtin.include_role": {"name": "slipway.flask.{{ edge }}", "tasks_from": "arguments"}},
         {"ansible.builtin.include_role": {"name": "slipway.flask.{{ app_server }}", "tasks_from": "arguments"}},
         {"ansible.builtin.import_role": {"name": "slipway.flask.supervisor", "tasks_from": "arguments"}},
     ]
-    (folder / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    # As a host's variable, it would give way to the facts that were not gathered.
+    facts = {"ansible_facts": {"distribution_major_version": "{{ debian }}"}}
+    play = {"hosts": "all", "gather_facts": False, "vars": facts, "tasks": tasks}
+    (folder / "play.json").write_text(json.dumps([play]))
     argv = [
         str(Path(sys.executable).with_name("ansible-playbook")),
         f"--inventory={folder}/hosts.json",

@@ -62,6 +62,12 @@ def pair_problems(certificate: str, key: str, server_names: Iterable[str]) -> li
 
     certificate: PEM, first the site's own, then those that lead to the CA. key: PEM, without a password.
     """
+    for name, value in (("certificate", certificate), ("key", key)):
+        if value.startswith(("/", "~", "./", "../")) and "\n" not in value:
+            return [
+                f"certificates_provided_{name}: it is a path, {value}, and not what the file has. Give that, as PEM: "
+                f"lookup('ansible.builtin.file', '{value}')."
+            ]
     try:
         own, *chain = x509.load_pem_x509_certificates(certificate.encode())
     except ValueError:
