@@ -38,8 +38,11 @@ NAME = re.compile(r"server_name ([^;]*);|Server(?:Name|Alias) (\S+)")
 REDIRECT = re.compile(r'return 308 (\S+)\$request_uri;|"\^" "(http\S+)%1" \[NE,R=308,L\]')
 
 
-def site_file(server: str, variables: dict[str, Any]) -> str:
-    """Return the text of a site's file: of a site with a certificate on Debian 13, unless its variables say otherwise."""
+def edge_file(server: str, path: str, variables: dict[str, Any]) -> str:
+    """Return the text of the one file of a server whose path matches, for a site with a certificate on Debian 13.
+
+    variables: what is otherwise.
+    """
     known: dict[str, Any] = {}
     for file in ("defaults", "vars"):
         for role in ("edge", server):
@@ -57,8 +60,13 @@ def site_file(server: str, variables: dict[str, Any]) -> str:
         **variables,
     }
     rendered = Templar(loader=LOADER, variables=known).template(known["edge_files"])
-    (text,) = (file["content"] for file in rendered if re.search(r"sites-enabled/site(\.conf)?$", file["path"]))
+    (text,) = (file["content"] for file in rendered if re.search(path, file["path"]))
     return str(text)
+
+
+def site_file(server: str, variables: dict[str, Any]) -> str:
+    """Return the text of a site's file."""
+    return edge_file(server, r"sites-enabled/site(\.conf)?$", variables)
 
 
 def answers(text: str) -> dict[str, str]:
@@ -170,6 +178,41 @@ def test_no_challenge_leads_past_a_password(server: str) -> None:
     text = site_file(server, {"edge_paths": [{"path": "/", "users": {"ada": "$6$abcdefghijklmnopqrstuvwxyz"}}]})
     (secure,) = (site for site in SITE.findall(text) if re.search(r" ssl;|SSLEngine", site))
     assert "/var/lib/acme" in secure
+
+
+UNTIL: dict[str, Any] = {"edge_tls": "acme", "edge_tls_names": []}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_until_there_is_a_certificate_a_variable_chooses_between_the_site_and_503(server: str) -> None:
+    """Both answer the CA, and tell nobody to go to HTTPS."""
+    for has_site in (True, False):
+        (site,) = SITE.findall(site_file(server, {**UNTIL, "edge_http_until_certificate": has_site}))
+        refused = {"nginx": "\n        return 503; # until there", "apache": '"^" "-" [R=503,L] # until there'}[server]
+        assert bool(re.search(" proxy_pass | ProxyPass ", site)) == has_site
+        assert (refused in site) != has_site
+        assert "/var/lib/acme" in site
+        assert "308" not in site
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_until_there_is_a_certificate_no_password_is_asked_for_in_the_clear(server: str) -> None:
+    """Such a path has 503, whatever the rest of the site has. Without HTTPS at all, it is what was asked for."""
+    paths = {"edge_paths": [{"path": "/admin", "users": {"ada": "$6$abcdefghijklmnopqrstuvwxyz"}}]}
+    refused = {
+        "nginx": r"if \(\$site_realm != off\) \{\n        return 503;",
+        "apache": r"reqenv\('EDGE_PATH'\) in \{ '\S+' \}\"\n.*REDIRECT_STATUS.*\n    RewriteRule \"\^\" \"-\" \[R=503,L\]\n",
+    }[server]
+    asks = {"nginx": "auth_basic $site_realm;", "apache": "AuthType Basic"}[server]
+    (waiting,) = SITE.findall(site_file(server, {**UNTIL, **paths}))
+    assert re.search(refused, waiting)
+    if server == "apache":  # in their order
+        assert re.search(r"E=EDGE_PATH:(\S+)\](?s:.*)" + refused.replace(r"\S+", r"\1"), waiting)
+    (closed,) = SITE.findall(site_file(server, {**UNTIL, **paths, "edge_http_until_certificate": False}))
+    assert asks not in closed
+    for text in (site_file(server, paths), site_file(server, {**paths, "edge_tls": "off"})):
+        assert not re.search(refused, text)
+        assert asks in text
 
 
 PATHS = [
@@ -365,3 +408,47 @@ def test_http_3_tells_the_application_its_port_where_a_browser_writes_one(
     text = site_file("nginx", variables)
     assert (entry or "map $http_host") in text
     assert ("host_of_http3" in text) == bool(entry)
+
+
+POLICIES = {
+    "Content-Security-Policy": "frame-ancestors 'self' https://partner.test",
+    "Content-Security-Policy-Report-Only": "default-src 'self'; report-uri /csp",
+}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_location_of_nginx_that_has_headers_of_its_own_has_those_of_the_site_too(name: str) -> None:
+    """nginx inherits headers only where a location has none. `always`: on errors too."""
+    text = site_file("nginx", {**SITES["everything"], "edge_response_headers": POLICIES})
+    variable = "$site_header_" + name.lower().replace("-", "_")
+    assert re.search(rf'map "https \S+" {re.escape(variable)} \{{\n    "https "  "{re.escape(POLICIES[name])}";', text)
+    headers: dict[str, list[str]] = {}
+    blocks: list[str] = []
+    for number, line in enumerate(text.splitlines()):
+        if line.endswith("{"):
+            blocks.append(f"{line.strip()} (line {number})")
+        elif line.strip() == "}":
+            blocks.pop()
+        elif header := re.match(r" *add_header (.*);", line):
+            headers.setdefault(blocks[-1], []).append(header[1])
+    assert len(headers) > 5
+    for block, has in headers.items():
+        value = f'"{POLICIES[name]}"' if "@index" in block else variable
+        assert f"{name} {value} always" in has, block
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("case", ["secure-canonical", "waiting", "redirect"])
+def test_every_virtual_host_of_apache_has_the_headers_on_errors_too(case: str, name: str) -> None:
+    for until in (True, False):
+        variables = {"edge_response_headers": POLICIES, "edge_http_until_certificate": until}
+        for site in SITE.findall(site_file("apache", {**CASES[case], **variables})):
+            assert f'Header always set {name} "{POLICIES[name]}" "expr=-z %{{resp:{name}}}"\n' in site
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("case", ["secure-canonical", "waiting", "redirect"])
+def test_a_site_can_do_without_any_headers(server: str, case: str) -> None:
+    text = site_file(server, {**CASES[case], "edge_response_headers": {}})
+    assert SITE.findall(text)
+    assert not re.search("X-Content-Type-Options|Referrer-Policy", text)

@@ -118,6 +118,12 @@ def test_every_answer_of_the_edge_s_own_has_the_headers(edge: Edge, dead_applica
         assert answer.status == status, path
         assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"], (host, path)
         assert answer.headers.get_all("Referrer-Policy") == ["strict-origin-when-cross-origin"], (host, path)
+        # The third site's alone, which has set them.
+        for name, value in (
+            ("Content-Security-Policy", "frame-ancestors 'self'"),
+            ("Content-Security-Policy-Report-Only", "default-src 'self'"),
+        ):
+            assert answer.headers.get_all(name) == ([value] if "third" in host else None), (host, path)
         # The third site's alone, and only HTTPS may say it.
         has_hsts = edge.scheme == "https" and "third" in host
         assert ("Strict-Transport-Security" in answer.headers) == has_hsts, (host, path)
