@@ -36,6 +36,15 @@ def test_the_version_of_the_defaults_is_the_one_with_hashes(file: str, package: 
         assert pins[package] == defaults[variable]
 
 
+def test_certbot_can_ask_for_a_certificate_of_an_address() -> None:
+    """By the files that the edge serves (webroot), it does since 5.4."""
+    pinned = re.search(
+        r"^certbot==(\d+)\.(\d+)", (ROOT / "roles/certificates/files/certbot.txt").read_text(), re.MULTILINE
+    )
+    assert pinned
+    assert (int(pinned[1]), int(pinned[2])) >= (5, 4)
+
+
 def test_every_file_of_hashes_is_asked_for() -> None:
     files = {str(path.relative_to(ROOT / "roles")) for path in (ROOT / "roles").glob("*/files/*.txt")}
     assert files == {file for file, _, _ in PINNED}

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.slipway.flask.plugins.filter.tls import FilterModule, public_hosts
+
+from plugin import ROOT
 
 WILDCARDS = ["*.example.org", ".example.org", "*.EXAMPLE.org.", "*.bücher.de"]
 
@@ -123,3 +127,20 @@ def test_hosts_come_back_as_given_and_in_their_order() -> None:
 
 def test_templates_find_the_filters_by_name() -> None:
     assert FilterModule().filters() == {"public_hosts": public_hosts}
+
+
+@pytest.mark.parametrize(
+    ("names", "source"),
+    [
+        (["book.example.org"], "acme"),
+        (["book.test", "book.example.org"], "acme"),
+        (["8.8.8.8"], "acme"),
+        (["book.test"], "off"),
+        (["localhost", "10.0.0.5"], "off"),
+        ([], "off"),
+    ],
+)
+def test_https_is_the_default_where_a_public_ca_could_give_a_certificate(names: list[str], source: str) -> None:
+    loader = DataLoader()
+    defaults = loader.load_from_file(str(ROOT / "roles/edge/defaults/main.yml"), trusted_as_template=True)
+    assert Templar(loader, {"edge_server_names": names}).template(defaults["edge_tls"]) == source

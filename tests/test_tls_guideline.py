@@ -9,6 +9,7 @@ import yaml
 
 from checkers import GUIDELINE
 from probe import ROOT
+from test_edge_sites import edge_file
 
 SETTINGS: dict[str, Any] = yaml.safe_load((ROOT / "roles/edge/vars/tls.yml").read_text())["edge_tls_guideline"]
 
@@ -40,3 +41,19 @@ def test_a_profile_has_the_versions_ciphers_and_groups_of_the_file(profile: str)
 def test_before_openssl_3_5_only_the_post_quantum_group_is_left_out(profile: str) -> None:
     has = SETTINGS[profile]
     assert has["groups_before_openssl_3_5"] == [group for group in has["groups"] if group != "X25519MLKEM768"]
+
+
+@pytest.mark.parametrize("profile", GUIDELINE["configurations"])
+@pytest.mark.parametrize("debian", ["12", "13"])
+@pytest.mark.parametrize("server", ["nginx", "apache"])
+def test_tickets_and_stapling_are_as_the_data_file_says_and_why(server: str, debian: str, profile: str) -> None:
+    """Tickets only where the server changes their key: nginx since 1.23.2. No stapling: the CAs have ended it."""
+    variables = {"edge_tls_profile": profile, "ansible_facts": {"distribution_major_version": debian}}
+    text = edge_file(server, rf"{server}2?\.conf$", variables)
+    tickets = "on" if (server, debian) == ("nginx", "13") else "off"
+    wanted = {
+        "nginx": [f"ssl_session_tickets {tickets};", "ssl_stapling off;"],
+        "apache": [f"SSLSessionTickets {tickets.title()}", "SSLUseStapling Off"],
+    }[server]
+    lines = [line.strip() for line in text.splitlines()]
+    assert [line for line in lines if "ickets" in line or "tapling" in line] == wanted
