@@ -11,7 +11,7 @@ description:
   - A symbolic link counts as the folder that it leads to. So no user but root may be able to change O(dest) and what is between.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff]
 options:
-  dest: {description: Folder of the folders. It is made where it is missing., type: path, required: true}
+  dest: {description: "Folder of the folders, which root owns. It has mode 0755 and is made where it is missing.", type: path, required: true}
   group: {description: Their group., type: str, default: root}
   folders:
     description: The folders, each after the one that it is in.
