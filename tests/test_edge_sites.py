@@ -195,6 +195,16 @@ def test_until_there_is_a_certificate_a_variable_chooses_between_the_site_and_50
         assert "308" not in site
 
 
+@pytest.mark.parametrize("until", [True, False])
+@pytest.mark.parametrize("case", [*CASES.values(), UNTIL], ids=[*CASES, "first"])
+def test_each_variable_that_nginx_is_asked_for_is_made(case: dict[str, Any], until: bool) -> None:
+    """It refuses a configuration that names another."""
+    more = {"edge_static_roots": ["/srv/site/public"], "edge_http_until_certificate": until}
+    text = site_file("nginx", {**more, **case})
+    made = re.findall(r"^ *(?:(?:map|geo) \S+|map \"[^\"]+\"|geo|set) \$(site_\w+)", text, re.MULTILINE)
+    assert set(re.findall(r"\$\{?(site_\w+)", text)) <= set(made)
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_until_there_is_a_certificate_no_password_is_asked_for_in_the_clear(server: str) -> None:
     """Such a path has 503, whatever the rest of the site has. Without HTTPS at all, it is what was asked for."""
