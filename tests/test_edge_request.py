@@ -38,6 +38,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[str] = []
+        self.refuses = False
         self.answer: tuple[int, dict[str, str]] = 200, {}
         self.address = f"127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -59,7 +60,12 @@ def secure(tmp_path: Path) -> Iterator[Server]:
     (tmp_path / "pair.pem").write_text("".join(pair(["other.test"])))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "pair.pem")
-    context.sni_callback = lambda _, name, __: server.asked.append(str(name))
+
+    def named(_: object, name: str, __: object) -> int | None:
+        server.asked.append(str(name))
+        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if server.refuses else None
+
+    context.sni_callback = named
     server.socket = context.wrap_socket(server.socket, server_side=True)
     yield server
     server.shutdown()
@@ -94,6 +100,15 @@ def test_an_application_may_want_https_before_there_is_any(plain: Server, status
     plain.answer = status, {"Location": "https://book.test/"}
     answer = look(plain.address, "127.0.0.1:1", "book.test", "/", 30)
     assert answer == {"status": status, "https": False, "location": "https://book.test/", "retry_after": ""}
+
+
+def test_so_it_may_where_other_sites_have_https(plain: Server, secure: Server) -> None:
+    secure.refuses = True
+    plain.answer = 302, {"Location": "https://book.test/"}
+    assert look(plain.address, secure.address, "book.test", "/", 30)["location"] == "https://book.test/"
+    plain.answer = 308, {"Location": "https://book.test/"}
+    with pytest.raises(ssl.SSLError):
+        look(plain.address, secure.address, "book.test", "/", 30)
 
 
 def test_no_answer_is_an_error(plain: Server) -> None:

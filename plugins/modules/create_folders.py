@@ -122,8 +122,13 @@ def main() -> None:
                 continue
             changed.append(str(path))
             diff.append({"before_header": str(path), "after_header": str(path), "before": known, "after": wanted})
-            if not module.check_mode:
-                create(path, wanted)
+            if module.check_mode:
+                continue
+            if NOBODY in (wanted["owner"], wanted["group"]):
+                module.fail_json(
+                    msg=f"{path}: the user {folder['owner']} or the group {module.params['group']} does not exist."
+                )
+            create(path, wanted)
         except OSError as error:
             module.fail_json(msg=str(error))
     module.exit_json(changed=changed != [], folders=changed, diff=diff)

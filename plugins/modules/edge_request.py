@@ -9,7 +9,7 @@ short_description: Request a page of a site from the web server on this host
 description:
   - Asks for the host by its name whatever DNS says of it, and so works before DNS leads to this server.
   - It follows a redirect to HTTPS on the same host, to O(tls_address). Other redirects are answers, and so is one by the application
-    where nothing listens there. Where O(redirects_to) is set, any other answer is a failure.
+    where the host has no HTTPS there. Where O(redirects_to) is set, any other answer is a failure.
   - A certificate is not judged, as one that signs itself or is of a CA for tests serves as well here.
 extends_documentation_fragment: [slipway.flask.attributes]
 options:
@@ -87,7 +87,7 @@ def look(address: str, tls_address: str, host: str, path: str, timeout: float) -
     if https:
         try:
             status, location, retry_after = ask(TlsConnection(tls_address, named, timeout), target.netloc, path)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ssl.SSLError):  # nothing listens there, or for other sites alone
             if status == EDGES_OWN:
                 raise
             https = False
