@@ -642,7 +642,7 @@ def test_a_site_that_only_redirects_lives_on_the_edge_alone(authority: Authority
         assert secure.headers["Strict-Transport-Security"] == "max-age=31536000"
         assert ask(site.address, "/.well-known/acme-challenge/none", name).status == 404
         files = "/etc/nginx/sites-enabled/old /etc/apache2/sites-enabled/old.conf"
-        assert site.host.run(f"grep -E 'upstream|unix:|/srv/' {files}").stdout == ""
+        assert site.host.run(f"grep -E '^upstream|unix:|/srv/' {files}").stdout == ""
         # The site that was there before.
         assert visited(site, authority).ask("/").status == 200
     assert run_here("site.yml").count("changed=0") == len(TWO)
