@@ -603,10 +603,12 @@ def both_ahead(authority: Authority, days: float) -> Iterator[list[Renewal]]:  #
     authority.want(ahead=days * DAY_SECONDS)
     for renewal in renewals:
         renewal.set(days * DAY_SECONDS)
-    yield renewals
-    authority.want()
-    for renewal in renewals:
-        renewal.reset()
+    try:
+        yield renewals
+    finally:
+        authority.want()
+        for renewal in renewals:
+            renewal.reset()
 
 
 def test_a_site_that_only_redirects_lives_on_the_edge_alone(authority: Authority, tmp_path: Path) -> None:  # noqa: F811
