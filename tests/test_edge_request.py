@@ -107,8 +107,16 @@ def test_so_it_may_where_other_sites_have_https(plain: Server, secure: Server) -
     plain.answer = 302, {"Location": "https://book.test/"}
     assert look(plain.address, secure.address, "book.test", "/", 30)["location"] == "https://book.test/"
     plain.answer = 308, {"Location": "https://book.test/"}
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(
+        OSError, match=r"it redirects to https://book\.test/, as the web server does \(308\), and there: "
+    ):
         look(plain.address, secure.address, "book.test", "/", 30)
+
+
+def test_where_the_edge_has_no_https_the_redirect_is_the_application_s(plain: Server) -> None:
+    plain.answer = 308, {"Location": "https://book.test/"}
+    answer = look(plain.address, "", "book.test", "/", 30)
+    assert answer == {"status": 308, "https": False, "location": "https://book.test/", "retry_after": ""}
 
 
 def test_no_answer_is_an_error(plain: Server) -> None:

@@ -80,6 +80,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"certificates_acme_ca_bundle": "/nowhere.pem"}, "certificates_acme_ca_bundle: the file /nowhere.pem does not"),
     (
+        {"certificates_source": "selfsigned", "certificates_acme_renew": "true"},
+        "certificates_acme_renew: the certificate is not from an ACME server (edge_tls: selfsigned). Of provided ones, change",
+    ),
+    (
         {"certificates_source": "acme", "certificates_names_elsewhere": ["www.example.org"]},
         "app_domains: www.example.org is a name of several hosts",
     ),

@@ -14,7 +14,10 @@ description:
 extends_documentation_fragment: [slipway.flask.attributes]
 options:
   address: {description: "Where the server listens for HTTP, such as C(127.0.0.1:80).", type: str, required: true}
-  tls_address: {description: Where it listens for HTTPS; empty where it does not., type: str, default: ""}
+  tls_address:
+    description: Where it has HTTPS for O(host). Empty where it has none, so that a redirect there can only be the application's.
+    type: str
+    default: ""
   host: {description: The host name to ask for., type: str, required: true}
   path: {description: "The path, with a query where there is one.", type: str, required: true}
   redirects_to:
@@ -83,13 +86,16 @@ def look(address: str, tls_address: str, host: str, path: str, timeout: float) -
     """Return the answer of a site, over HTTPS where it wants that. Raises OSError, ValueError, HTTPException."""
     status, location, retry_after = ask(http.client.HTTPConnection(address, timeout=timeout), host, path)
     target, named = urlsplit(location), host.strip("[]").lower()
-    https = status in REDIRECTS and target.scheme == "https" and target.hostname == named
+    https = tls_address != "" and status in REDIRECTS and target.scheme == "https" and target.hostname == named
     if https:
         try:
             status, location, retry_after = ask(TlsConnection(tls_address, named, timeout), target.netloc, path)
-        except (ConnectionRefusedError, ssl.SSLError):  # nothing listens there, or for other sites alone
+        except (ConnectionRefusedError, ssl.SSLError) as error:  # nothing listens there, or for other sites alone
             if status == EDGES_OWN:
-                raise
+                raise OSError(
+                    f"it redirects to {location}, as the web server does ({status}), and there: {error}. An application that does this by "
+                    "itself should use 301 or 302, or leave it to the web server"
+                ) from error
             https = False
     return {"status": status, "https": https, "location": location, "retry_after": retry_after}
 

@@ -1,4 +1,4 @@
-"""An application that wants HTTPS, and says so itself, as those with Flask-Talisman do."""
+"""An application that wants HTTPS, and says so itself, as those with Flask-Talisman do; with the status that the edge has, too."""
 
 from flask import Flask, Response, redirect, request
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -10,7 +10,7 @@ app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)
 @app.before_request
 def insist():
     if not request.is_secure:
-        return redirect(request.url.replace("http://", "https://", 1), 302)
+        return redirect(request.url.replace("http://", "https://", 1), 308)
     return None
 
 
