@@ -21,6 +21,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Answer."""
         assert isinstance(self.server, Server)
         self.server.asked.append(f"{self.headers['Host']} {self.path}")
+        if self.server.closes:
+            self.close_connection = True
+            return
         status, headers = self.server.answer
         self.send_response(status)
         for name, value in headers.items():
@@ -38,7 +41,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[str] = []
-        self.refuses = False
+        self.refuses = self.closes = False
         self.answer: tuple[int, dict[str, str]] = 200, {}
         self.address = f"127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -102,8 +105,10 @@ def test_an_application_may_want_https_before_there_is_any(plain: Server, status
     assert answer == {"status": status, "https": False, "location": "https://book.test/", "retry_after": ""}
 
 
-def test_so_it_may_where_other_sites_have_https(plain: Server, secure: Server) -> None:
-    secure.refuses = True
+@pytest.mark.parametrize("how", ["refuses", "closes"])
+def test_so_it_may_where_other_sites_have_https(plain: Server, secure: Server, how: str) -> None:
+    """nginx closes a connection without a word where a site has its certificate by the server's address."""
+    setattr(secure, how, True)
     plain.answer = 302, {"Location": "https://book.test/"}
     assert look(plain.address, secure.address, "book.test", "/", 30)["location"] == "https://book.test/"
     plain.answer = 308, {"Location": "https://book.test/"}

@@ -140,7 +140,7 @@ def test_behind_a_proxy_with_https_another_name_leads_to_the_canonical_one_on_ht
     assert {"".join(place) for place in REDIRECT.findall(text)} == places
     if len(places) > 1:
         (site,) = (site for site in SITE.findall(text) if REDIRECT.search(site))
-        condition = {"nginx": "if ($site_scheme = https) {", "apache": '"%{ENV:VISITOR_SCHEME}" "=https"'}[server]
+        condition = {"nginx": "if ($site__scheme = https) {", "apache": '"%{ENV:VISITOR_SCHEME}" "=https"'}[server]
         (place,) = re.findall(rf"{re.escape(condition)}\n(?:.*THE_REQUEST.*\n)?(.*)", site)
         assert "https://www.site.test" in place
     assert not REDIRECT.findall(site_file(server, {"edge_tls": "off", "edge_trusted_proxies": ["203.0.113.0/24"]}))
@@ -167,9 +167,9 @@ def test_the_page_in_the_place_of_a_404_does_not_lose_the_headers_that_the_404_h
     text = site_file("nginx", {"edge_static_roots": ["/srv/site"], "edge_static_url": "/static/", **index})
     (page,) = re.findall(r"location @index \{(.*?)\n    \}", text, re.DOTALL)
     assert 'add_header X-Content-Type-Options "nosniff" always;' in page
-    assert "add_header Strict-Transport-Security $site_index_strict_transport_security always;" in page
+    assert "add_header Strict-Transport-Security $site__index_strict_transport_security always;" in page
     assert re.search(
-        r"map \$scheme \$site_index_strict_transport_security \{\n    https    \"max-age=31536000\";", text
+        r"map \$scheme \$site__index_strict_transport_security \{\n    https    \"max-age=31536000\";", text
     )
 
 
@@ -210,12 +210,12 @@ def test_until_there_is_a_certificate_no_password_is_asked_for_in_the_clear(serv
     """Such a path has 503, whatever the rest of the site has. Without HTTPS at all, it is what was asked for."""
     paths = {"edge_paths": [{"path": "/admin", "users": {"ada": "$6$abcdefghijklmnopqrstuvwxyz"}}]}
     refused = {
-        "nginx": r"if \(\$site_realm != off\) \{\n        return 503;",
+        "nginx": r"if \(\$site__realm != off\) \{\n        return 503;",
         # Which path it is for has to be known before.
         "apache": r"E=EDGE_PATH:admin\]\n.*\n    RewriteCond expr \"reqenv\('EDGE_PATH'\) in \{ 'admin' \}\"\n"
         r".*REDIRECT_STATUS.*\n    RewriteRule \"\^\" \"-\" \[R=503,L\]\n",
     }[server]
-    asks = {"nginx": "auth_basic $site_realm;", "apache": "AuthType Basic"}[server]
+    asks = {"nginx": "auth_basic $site__realm;", "apache": "AuthType Basic"}[server]
     (waiting,) = SITE.findall(site_file(server, {**UNTIL, **paths}))
     assert re.search(refused, waiting)
     (closed,) = SITE.findall(site_file(server, {**UNTIL, **paths, "edge_http_until_certificate": False}))
@@ -295,18 +295,18 @@ def test_the_application_hears_of_a_trusted_proxy_s_https_in_uwsgi_too() -> None
     plain, trusting = (site_file("nginx", {**SITES[case], **UWSGI}) for case in ("plain", "trusting"))
     for text, scheme, https, port in (
         (plain, "$scheme", "$https", "$server_port"),
-        (trusting, "$site_scheme", "$site_https", "$site_port"),
+        (trusting, "$site__scheme", "$site__https", "$site__port"),
     ):
         params = dict(re.findall(r"^ *uwsgi_param (\S+) +(.*);", text, re.MULTILINE))
         assert (params["REQUEST_SCHEME"], params["HTTPS"]) == (scheme, f"{https} if_not_empty")
         assert params["SERVER_PORT"] == port
-    assert re.search(r"map \$site_scheme \$site_https \{\n    https    on;", trusting)
+    assert re.search(r"map \$site__scheme \$site__https \{\n    https    on;", trusting)
 
 
 def test_an_answer_to_head_is_not_kept_for_get_in_uwsgi() -> None:
     """nginx asks the application for GET in HTTP alone."""
     text = site_file("nginx", {**SITES["paths"], **UWSGI})
-    assert 'uwsgi_cache_key "$request_method:$site_release $scheme://$site_host$request_uri";' in text
+    assert 'uwsgi_cache_key "$request_method:$site__release $scheme://$site__host$request_uri";' in text
 
 
 def test_a_body_without_a_length_is_held_to_the_limit_of_its_path() -> None:
@@ -345,7 +345,7 @@ def test_a_site_without_an_application_sends_what_may_be_published_alone(server:
     name = static_name_pattern("/", ["css", "html"], ["py"])
     judged = {
         "nginx": [
-            f'map {path} $site_{kind} {{\n    "~*{name}"  {path};'
+            f'map {path} $site__{kind} {{\n    "~*{name}"  {path};'
             for path, kind in (("$uri", "file"), ("$uri.html", "page"))
         ],
         "apache": [
@@ -357,7 +357,7 @@ def test_a_site_without_an_application_sends_what_may_be_published_alone(server:
     if server == "nginx":
         tried = [line for line in re.findall(r"try_files (.*);", text) if "uri" in line]
         assert tried == ["${uri}index.html @missing"]
-        assert "try_files $site_file $site_page @folder;" in text
+        assert "try_files $site__file $site__page @folder;" in text
     else:
         assert 'RewriteCond "/srv/now%{REQUEST_URI}" -f\n    RewriteRule "^" "/srv/now/.slipway-none" [L]\n' in text
 
@@ -381,9 +381,9 @@ def test_apache_skips_just_the_rules_that_send_what_was_refused(variables: dict[
 def test_the_files_of_all_former_releases_are_found_but_not_their_pages(server: str) -> None:
     text = site_file(server, PAGES)
     if server == "nginx":
-        assert "try_files /srv/before$site_former /srv/long-ago$site_former @missing;" in text
-        (former,) = re.findall(r"map \$uri \$site_former \{\n(.*?)\n\}", text, re.DOTALL)
-        assert former.split() == ['"~*\\.html?(?:\\.(?:br|gz))?$"', "/.slipway/none;", "default", "$site_file;"]
+        assert "try_files /srv/before$site__former /srv/long-ago$site__former @missing;" in text
+        (former,) = re.findall(r"map \$uri \$site__former \{\n(.*?)\n\}", text, re.DOTALL)
+        assert former.split() == ['"~*\\.html?(?:\\.(?:br|gz))?$"', "/.slipway/none;", "default", "$site__file;"]
     else:
         patterns = dict(re.findall(r'RewriteRule "(.*)" "(/srv/[bl].*%\{REQUEST_URI\})"', text))
         (pattern,) = patterns
@@ -430,7 +430,7 @@ POLICIES = {
 def test_every_location_of_nginx_that_has_headers_of_its_own_has_those_of_the_site_too(name: str) -> None:
     """nginx inherits headers only where a location has none. `always`: on errors too."""
     text = site_file("nginx", {**SITES["everything"], "edge_response_headers": POLICIES})
-    variable = "$site_header_" + name.lower().replace("-", "_")
+    variable = "$site__header_" + name.lower().replace("-", "_")
     assert re.search(rf'map "https \S+" {re.escape(variable)} \{{\n    "https "  "{re.escape(POLICIES[name])}";', text)
     headers: dict[str, list[str]] = {}
     blocks: list[str] = []

@@ -1,4 +1,5 @@
-"""`edge_upstream_protocol`: what the edge speaks while it is changed, who opens a socket for it, and what is refused."""
+"""What playbooks decide and refuse, by what an inventory says and preflight has found: the protocol of the edge, who opens a socket
+for it, whether the site is asked over HTTPS."""
 
 from __future__ import annotations
 
@@ -35,6 +36,20 @@ CASES: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "to http": ({"app_server": "uwsgi", **EDGE_DONE}, [*BOTH, "edge-speaks-uwsgi"], "http"),
     "away": ({"app_server": "gunicorn", **EDGE_DONE}, [*BOTH, "edge-speaks-uwsgi"], "http"),
     "no edge": (UWSGI, HTTP, "http"),
+}
+# What an inventory says, and what the role certificates has returned in this run; whether the site may be asked over HTTPS.
+ACME = {"edge_tls": "acme", "app_domains": ["book.example.org", "www.book.example.org"]}
+HTTPS: dict[str, tuple[dict[str, Any], list[str] | None, bool]] = {
+    "deploy.yml": (ACME, None, True),
+    "deploy.yml without HTTPS": ({**ACME, "edge_tls": "off"}, None, False),
+    "no certificate yet": (ACME, [], False),
+    "one for another name": (ACME, ["www.book.example.org"], False),
+    "one for the name": (ACME, ["book.example.org"], True),
+    "one for the canonical name": (
+        {**ACME, "edge_canonical_host": "www.book.example.org"},
+        ["www.book.example.org"],
+        True,
+    ),
 }
 REFUSED = {
     "deploy.yml to http": (
@@ -78,6 +93,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
         shutil.copytree(ROOT / part, folder / part)
     cases = {name: case[:2] for name, case in (CASES | REFUSED).items()}
     hosts = {name: {**told, "app_found": {"stdout_lines": found}} for name, (told, found) in cases.items()}
+    for name, (told, names, _) in HTTPS.items():
+        result = {} if names is None else {"certificates_result": {"stdout": json.dumps({"names": names})}}
+        hosts[name] = {**told, **result, "app_found": {"stdout_lines": HTTP}}
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "app_name": "site"}
     groups = {"app": {"hosts": hosts}, "edge": {"hosts": dict.fromkeys(set(hosts) - {"no edge"})}}
     (folder / "hosts.json").write_text(json.dumps({**groups, "all": {"vars": here}}))
@@ -85,14 +103,18 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
         play_of("release.yml", "Deploy the application"),
         play_of("protocol.yml", "Have the edge speak uwsgi"),
     )
-    known = "{{ [edge_upstream_protocol_now, edge_upstream_socket, uwsgi_protocol_socket] }}"
+    (request,) = yaml.safe_load((ROOT / "playbooks/tasks/edge_answers.yml").read_text())
+    known = "{{ [edge_upstream_protocol_now, edge_upstream_socket, uwsgi_protocol_socket, tls_address] }}"
     preflight = play_of("preflight.yml", "Check before anything is changed")["tasks"]
     tasks = [
         task_of(preflight, "Check that the app server and the edge go together"),
         task_of(play_of("purge.yml", "Empty the cache")["tasks"], "Check that the edge has a cache"),
         task_of(deploy["pre_tasks"], "Check that the edge will understand the release"),
-        {**task_of(change["tasks"], "Note that it does, for a playbook that goes on"), "when": "goes_on is defined"},
-        {"ansible.builtin.debug": {"msg": known}},
+        {**task_of(change["tasks"], "Record that the running release speaks uwsgi"), "when": "goes_on is defined"},
+        {
+            "ansible.builtin.debug": {"msg": known},
+            "vars": {**request["vars"], "tls_address": request["slipway.flask.edge_request"]["tls_address"]},
+        },
         task_of(change["pre_tasks"], "End the play where the edge speaks what it is to speak"),
         task_of(change["tasks"], "Check that the release listens for uwsgi"),
     ]
@@ -119,7 +141,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("case", CASES)
 def test_the_edge_speaks_what_the_release_that_runs_understands(said: dict[str, list[Any]], case: str) -> None:
     """And is changed at the end, where another one has the traffic by then, and has the socket (here none has)."""
-    speaks, socket, opened = said[case][0]
+    speaks, socket, opened, _ = said[case][0]
     assert speaks == CASES[case][2]
     assert socket == {"http": "/run/site/app.sock", "uwsgi": "/run/site/app.uwsgi"}[speaks]
     assert opened is (CASES[case][0].get("edge_upstream_protocol") == "uwsgi" and case != "no edge")
@@ -127,6 +149,12 @@ def test_the_edge_speaks_what_the_release_that_runs_understands(said: dict[str, 
         str(told).startswith("edge_upstream_protocol: the release that runs has no socket") for told in said[case]
     )
     assert changed == (case in ("to uwsgi", "no edge"))
+
+
+@pytest.mark.parametrize("case", HTTPS)
+def test_the_site_is_asked_over_https_where_it_may_have_it(said: dict[str, list[Any]], case: str) -> None:
+    """Elsewhere a redirect there is the application's own. Which names have a certificate, deploy.yml does not know."""
+    assert said[case][0][3] == ("127.0.0.1:443" if HTTPS[case][2] else "")
 
 
 @pytest.mark.parametrize("case", REFUSED)

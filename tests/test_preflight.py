@@ -81,7 +81,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"certificates_acme_ca_bundle": "/nowhere.pem"}, "certificates_acme_ca_bundle: the file /nowhere.pem does not"),
     (
         {"certificates_source": "selfsigned", "certificates_acme_renew": "true"},
-        "certificates_acme_renew: the certificate is not from an ACME server (edge_tls: selfsigned). Of provided ones, change",
+        "has no certificate of an ACME server (edge_tls: selfsigned). Leave the host out with --limit, or take certificates_acme_renew",
     ),
     (
         {"certificates_source": "acme", "certificates_names_elsewhere": ["www.example.org"]},

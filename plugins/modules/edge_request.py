@@ -90,7 +90,8 @@ def look(address: str, tls_address: str, host: str, path: str, timeout: float) -
     if https:
         try:
             status, location, retry_after = ask(TlsConnection(tls_address, named, timeout), target.netloc, path)
-        except (ConnectionRefusedError, ssl.SSLError) as error:  # nothing listens there, or for other sites alone
+        # Nothing listens there, or for other sites alone: such a connection is refused, or closed once it is encrypted.
+        except (ConnectionError, ssl.SSLError) as error:
             if status == EDGES_OWN:
                 raise OSError(
                     f"it redirects to {location}, as the web server does ({status}), and there: {error}. An application that does this by "

@@ -42,7 +42,9 @@ ROLE = SERVER.role
 
 
 @pytest.mark.after_reboot
-@pytest.mark.parametrize("name", ["one.test", "www.one.test", "ONE.test", "one.test:80"])
+@pytest.mark.parametrize(
+    "name", ["one.test", "www.one.test", "ONE.test", "one.test:80", f"{'a' * 63}." * 3 + "one.test"]
+)
 def test_a_site_answers_to_each_of_its_names(edge: Edge, name: str) -> None:
     """The names are those of server_names, in any spelling a client may use."""
     assert edge.ask("/echo", name).json["instance"] in {"blue", "green"}
