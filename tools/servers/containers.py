@@ -15,7 +15,7 @@ from servers.host import locked, run, say, write_whole
 from servers.image import ensure_image
 from servers.names import N, SetupError
 from servers.network import ensure_network, keep_bridge_address
-from servers.podman import podman, podman_agrees
+from servers.podman import call_podman, podman, podman_agrees
 from servers.recipe import image_name
 from servers.records import Server, ensure_ssh_key, known_servers, server
 from servers.session import ensure_keeper, release_if_unused
@@ -146,7 +146,12 @@ def reboot(name: str) -> None:
         if not podman_agrees("container", "exists", N.container(name)):
             raise SetupError(f"{name} is gone. Boot it with: python3 tools/servers up {name}")
         machine.close_connections()
-        podman("restart", N.container(name))
+        # Not `restart`, nor may a complaint of `stop` end it: podman 4.3 and crun fail where the process that they were to kill has just
+        # ended by itself ("open pidfd"), as is wanted, and leave the server off. `start` tidies up after it.
+        told = call_podman("stop", N.container(name), check=False).stderr
+        if is_running(name):
+            raise SetupError(f"{name} could not be shut down: {told}")
+        podman("start", N.container(name))
         keep_bridge_address(name)
     wait_until_booted(machine)
 

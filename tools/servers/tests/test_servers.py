@@ -194,6 +194,14 @@ def test_a_server_killed_from_outside_is_booted_anew() -> None:
     assert ssh("one", "hostname") == "selftest-one"
 
 
+def test_a_server_of_which_everything_was_killed_can_be_rebooted() -> None:
+    """podman still takes it for running, and fails to shut it down."""
+    up("one")
+    kill(own_monitors() | processes_inside())
+    call("reboot", "selftest-one")
+    assert ssh("one", "hostname") == "selftest-one"
+
+
 def test_a_number_that_now_belongs_to_another_process_is_not_taken_for_the_keeper() -> None:
     up("one")
     kill({keeper()})
