@@ -462,3 +462,30 @@ def test_a_site_can_do_without_any_headers(server: str, case: str) -> None:
     text = site_file(server, {**CASES[case], "edge_response_headers": {}})
     assert SITE.findall(text)
     assert not re.search("X-Content-Type-Options|Referrer-Policy", text)
+
+
+@pytest.mark.parametrize(
+    ("server", "variable", "line"),
+    [
+        ("nginx", "nginx_client_header_timeout_seconds", "client_header_timeout 7s;"),
+        ("nginx", "nginx_client_body_timeout_seconds", "client_body_timeout 7s;"),
+        ("nginx", "nginx_send_timeout_seconds", "send_timeout 7s;"),
+        ("nginx", "nginx_keepalive_timeout_seconds", "keepalive_timeout 7s;"),
+        (
+            "apache",
+            "apache_request_header_timeout_seconds",
+            "RequestReadTimeout header=7-14,MinRate=500 body=30,MinRate=500",
+        ),
+        (
+            "apache",
+            "apache_request_body_timeout_seconds",
+            "RequestReadTimeout header=20-40,MinRate=500 body=7,MinRate=500",
+        ),
+        ("apache", "apache_timeout_seconds", "Timeout 7"),
+        ("apache", "apache_keepalive_timeout_seconds", "KeepAliveTimeout 7"),
+    ],
+)
+def test_how_long_a_client_may_take_is_what_is_set(server: str, variable: str, line: str) -> None:
+    """That it is ended then: molecule/shared/edge_promises/test_slow_clients.py."""
+    lines = edge_file(server, r"^(nginx|apache2)\.conf$", {variable: 7}).splitlines()
+    assert line in [line.strip() for line in lines]

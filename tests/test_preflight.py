@@ -102,6 +102,14 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "lookup('ansible.builtin.file', '/etc/ssl/site.pem').",
     ),
     ({"nginx_listen": ["80", "203.0.113.5:443"]}, "nginx_listen: it is for HTTP, and 443 is the port of HTTPS"),
+    (
+        {"nginx_listen": ["80", "443 ssl http2"]},
+        "nginx_listen: it is for HTTP, and 443 is the port of HTTPS. Take 443 out; HTTPS is edge_tls",
+    ),
+    (
+        {"edge": "apache", "apache_listen": ["80", "443 https"]},
+        "apache_listen: it is for HTTP, and 443 is the port of HTTPS",
+    ),
     ({"nginx_tls_listen": ["80"]}, "nginx_tls_listen: 80 is in nginx_listen too"),
     ({"nginx_tls_listen": [], "edge_tls": "selfsigned"}, "nginx_tls_listen: it is empty"),
     ({"edge_server_names": ["https://site.test"]}, "without http:// and without a port. HTTPS is edge_tls"),

@@ -400,7 +400,7 @@ def test_a_name_that_the_ca_refuses_is_told_and_not_asked_for_again_at_once(auth
     assert state(FIRST)["problem"] == ""
 
 
-def test_the_ca_s_word_on_renewal_goes_before_the_share_of_the_lifetime(authority: Authority, one: Clocks) -> None:  # noqa: F811
+def test_a_certificate_is_renewed_early_where_the_ca_says_so(authority: Authority, one: Clocks) -> None:  # noqa: F811
     before = authority.asked()
     serial = visited(FIRST, authority).certificate().serial_number
 
@@ -410,10 +410,10 @@ def test_the_ca_s_word_on_renewal_goes_before_the_share_of_the_lifetime(authorit
         (done,) = one.tick()
         assert done.code == 0, done.log
 
-    # Nearly two thirds of the lifetime are over, and certbot's own rule would say so from there on.
+    # More than a third of the lifetime is left, so it is the CA's word alone that counts.
     tick(58, [DAY_SECONDS, 2 * DAY_SECONDS])
     assert authority.asked() == before
-    # It has hardly begun. (An answer is good for six hours, so the clock is that of another day.)
+    # (An answer is good for six hours, so the clock is that of another day.)
     tick(59, [-2 * DAY_SECONDS, -DAY_SECONDS])
     assert authority.asked() == before + 1
     assert visited(FIRST, authority).certificate().serial_number != serial

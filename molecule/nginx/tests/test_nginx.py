@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import pytest
+from testinfra.host import Host
 
+import checkers
 from edge import SWAP, Edge, Play, Run, State, Stats
 from probe import until
 
@@ -179,3 +182,8 @@ def test_an_argument_of_the_wrong_type_is_refused(play: Play) -> None:
     done = play(sites=["one"], nginx_upstream_keepalive="many")
     assert done.returncode != 0
     assert "nginx_upstream_keepalive" in done.stdout
+
+
+def test_gixy_finds_nothing_without_a_reason(host: Host, tmp_path: Path) -> None:
+    """In what all of these sites need: rules for paths, a cache, limits, files alone, redirects."""
+    assert checkers.gixy(host, tmp_path) == []

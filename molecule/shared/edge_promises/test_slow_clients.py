@@ -41,7 +41,8 @@ def test_who_holds_thousands_of_connections_keeps_nobody_else_out(edge: Edge, ho
             assert answer.status == 200
         assert sorted(seconds)[197] < 1, "of 100 visitors 99 have their answer within a second"
         assert counts == {"opened": LIMIT, "refused": 11_000 - LIMIT, "waited": 0}
-        until(lambda: not connections.held(host), "the server has taken back what the client holds")
+        # Within the timeouts that converge.yml sets; the programs' own are 60 s.
+        until(lambda: not connections.held(host), "the server has taken back what the client holds", seconds=30)
 
 
 @pytest.mark.one_debian
@@ -62,7 +63,7 @@ def test_an_upload_may_be_slow_but_not_stop(edge: Edge) -> None:
             time.sleep(1)  # what is tested: pauses shorter than the timeout, and longer than it all together
             upload.sendall(bytes(1000))
         assert upload.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
-    with contextlib.suppress(
-        ConnectionResetError
-    ):  # the end of the connection, too: what matters is that it does not wait
+    begin = time.monotonic()
+    with contextlib.suppress(ConnectionResetError):  # the end of the connection, too
         assert edge.send(head + "x")[:13] in (b"", b"HTTP/1.1 408 ")
+    assert time.monotonic() - begin < 15, "three times what was set; the programs' own are 20 s and more"

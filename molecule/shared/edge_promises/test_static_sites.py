@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import urllib.parse
 
 import pytest
 
-from edge import ADA, BROWSER, BROWSER_CODINGS, Edge, Play, Run, State, Visit, basic, changes
+from edge import ADA, BROWSER, BROWSER_CODINGS, GZIP, Edge, Play, Run, State, Visit, basic, changes
 from probe import Answer
 
 
@@ -101,6 +102,9 @@ def test_a_file_is_kept_as_long_as_its_name_allows(edge: Edge) -> None:
 def test_a_page_that_was_compressed_ahead_of_time_is_sent_so(edge: Edge) -> None:
     answer = edge.ask("/large", "pages.test", headers=BROWSER_CODINGS)
     assert (answer.headers["Content-Encoding"], answer.body) == ("br", b"The edge sends it as it is.\n")
+    assert answer.headers["Content-Type"].startswith("text/html")
+    answer = edge.ask("/large", "pages.test", headers=GZIP)
+    assert (answer.headers["Content-Encoding"], gzip.decompress(answer.body)) == ("gzip", b"This one too.\n")
     assert answer.headers["Content-Type"].startswith("text/html")
     plain = edge.ask("/large", "pages.test")
     assert (plain.headers["Content-Encoding"], len(plain.body.split())) == (None, 2000)

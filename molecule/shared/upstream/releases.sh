@@ -37,7 +37,8 @@ for release in 0 1 2; do
     .git/config LICENSE leaked.zip "only-$release.zip" main.py main.py.txt main.py.html; do echo "$name" > "$name"; done
   seq 2000 > large.html
   echo 'The edge sends it as it is.' > large.html.br
-  touch -r large.html large.html.br
+  echo 'This one too.' | gzip -9 > large.html.gz
+  touch -r large.html large.html.br large.html.gz
   for name in report.html data.json "old-$release.html"; do
     seq 2000 > "$name"
     gzip --keep "$name"
