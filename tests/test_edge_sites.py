@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -489,3 +490,15 @@ def test_how_long_a_client_may_take_is_what_is_set(server: str, variable: str, l
     """That it is ended then: molecule/shared/edge_promises/test_slow_clients.py."""
     lines = edge_file(server, r"^(nginx|apache2)\.conf$", {variable: 7}).splitlines()
     assert line in [line.strip() for line in lines]
+
+
+def test_no_variable_of_nginx_is_that_of_another_site() -> None:
+    """nginx takes the last of two maps of a name, for all sites, and says nothing."""
+    names = "shop", "shop_file", "shop-file", "shop_cache"
+    owners: dict[str, set[str]] = {}
+    for name, case in itertools.product(names, (PAGES, SITES["everything"])):
+        text = edge_file("nginx", rf"sites-enabled/{name}$", {**case, "edge_site_name": name})
+        for variable in re.findall(r"^(?:map|geo) .*\$(\w+) \{", text, re.MULTILINE):
+            owners.setdefault(variable, set()).add(name)
+    assert len(owners) > 40
+    assert {variable: sites for variable, sites in owners.items() if len(sites) > 1} == {}

@@ -25,7 +25,6 @@ GIXY = {
     "filesystem_root_exposure": "each path of that try_files begins with a folder of static files",
     "http2_misdirected_request": "an unknown host gets nothing (444) where it asks inside another's connection, too",
     "try_files_is_evil_too": "an open file cache would send files of the release before the last switch",
-    "hsts_header": "edge_hsts is for whoever runs the site to decide",
 }
 
 
