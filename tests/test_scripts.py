@@ -26,7 +26,6 @@ VARIABLES = {
     "process_manager_name": "site",
     "process_manager_workers": WORKERS,
     "process_manager_timers": TIMERS,
-    "app_server_module": "main:app",
     # In the place of facts.
     **dict.fromkeys(["gunicorn_workers", "granian_workers", "granian_blocking_threads", "uwsgi_processes"], 2),
 }

@@ -58,9 +58,11 @@ class Instance:
             "it is being stopped",
         )
 
-    def ask(self, *urls: str, lanes: int = 1, keep: bool = False) -> list[Answer]:
+    def ask(
+        self, *urls: str, lanes: int = 1, keep: bool = False, headers: dict[str, str] | None = None
+    ) -> list[Answer]:
         """Send requests over its socket."""
-        return ask(self.host, self.socket, *urls, lanes=lanes, keep=keep)
+        return ask(self.host, self.socket, *urls, lanes=lanes, keep=keep, headers=headers)
 
     def kill(self) -> None:
         """End it at once, for a test that is not about its end."""

@@ -43,10 +43,12 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(host: Host, path: str, *urls: str, lanes: int = 1, keep: bool = False) -> list[Answer]:
+def ask(
+    host: Host, path: str, *urls: str, lanes: int = 1, keep: bool = False, headers: dict[str, str] | None = None
+) -> list[Answer]:
     """GET the URLs one after the other, in that many lanes at once, each request on its own connection or not."""
     program = Path(__file__).read_text()
-    plan = json.dumps({"path": path, "urls": urls, "lanes": lanes, "keep": keep})
+    plan = json.dumps({"path": path, "urls": urls, "lanes": lanes, "keep": keep, "headers": headers or {}})
     result = host.run("python3 -c %s %s", program, plan)
     assert result.rc == 0, result.stderr
     return [Answer(**answer) for answer in json.loads(result.stdout)]
@@ -69,11 +71,11 @@ class Connection(http.client.HTTPConnection):
         self.opened += 1
 
 
-def send(connection: Connection, lane: int, url: str) -> Answer:
+def send(connection: Connection, lane: int, url: str, headers: dict[str, str]) -> Answer:
     """Send one request."""
     begin = time.monotonic()
     try:
-        connection.request("GET", url)
+        connection.request("GET", url, headers=headers)
         response = connection.getresponse()
         status, body = response.status, response.read().decode()
     except (OSError, http.client.HTTPException) as error:
@@ -82,7 +84,7 @@ def send(connection: Connection, lane: int, url: str) -> Answer:
     return Answer(status, body, lane, connection.opened, time.monotonic() - begin)
 
 
-def main(path: str, urls: list[str], lanes: int, keep: bool) -> list[Answer]:
+def main(path: str, urls: list[str], lanes: int, keep: bool, headers: dict[str, str]) -> list[Answer]:
     """Be so many clients at once."""
     answers: list[Answer] = []
     together = threading.Barrier(lanes)
@@ -91,7 +93,7 @@ def main(path: str, urls: list[str], lanes: int, keep: bool) -> list[Answer]:
         connection = Connection(path)
         together.wait()
         for url in urls:
-            answers.append(send(connection, lane, url))
+            answers.append(send(connection, lane, url, headers))
             if not keep:
                 connection.close()
 

@@ -33,6 +33,21 @@ def test_it_serves_on_the_socket_it_is_told(plain: Instance) -> None:
     assert plain.ask("/")[0].json["pid"] in plain.workers
 
 
+def test_the_application_knows_its_visitor_as_if_it_faced_the_network(plain: Instance) -> None:
+    """Without a middleware of its own: address, scheme, host and port are what the edge says."""
+    said = {
+        "Host": "a.test:8443",
+        "X-Forwarded-For": "2001:db8::7",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Port": "8443",
+    }
+    assert plain.ask("/", headers=said)[0].json["visitor"] == ["2001:db8::7", "https", "a.test:8443", "8443"]
+    said = {"Host": "a.test", "X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "http", "X-Forwarded-Port": "80"}
+    assert plain.ask("/", headers=said)[0].json["visitor"] == ["192.0.2.7", "http", "a.test", "80"]
+    # Slipway's own question, from the server itself.
+    assert plain.ask("/", headers={"Host": "a.test"})[0].json["visitor"][:3] == ["127.0.0.1", "http", "a.test"]
+
+
 def test_two_instances_of_a_release_run_side_by_side(plain: Instance, host: Host) -> None:
     with running(host, "plain", "second") as second:
         assert second.ask("/")[0].json["pid"] in second.workers

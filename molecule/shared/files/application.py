@@ -54,7 +54,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
     """Answer /sleep?SECONDS, /wait, /say?WORDS and any other path, with JSON."""
     told: dict[str, Any] = {
         "pid": os.getpid(),
-        "scheme": environ["wsgi.url_scheme"],
+        "visitor": [environ.get(name) for name in ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST", "SERVER_PORT")],
         "secrets": [name for name in os.environ if name.startswith(("SLIPWAY_", "NOTIFY_"))],
         "greetings": [os.environ.get("GREETING"), os.environ.get("SIGNATURE")],
     }

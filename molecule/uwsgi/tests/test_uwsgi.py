@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +69,7 @@ def test_it_speaks_uwsgi_on_a_second_socket_with_the_same_workers(plain: Instanc
     head, _, body = host.check_output("python3 -c %s %s", SPEAK_UWSGI, second).partition("\n\n")
     assert head.startswith("HTTP/1.1 200 OK")
     assert json.loads(body)["pid"] in plain.workers
-    assert json.loads(body)["scheme"] == "https"
+    assert json.loads(body)["visitor"][1] == "https"
     assert plain.ask("/")[0].json["pid"] in plain.workers
     waiting = host.check_output(f"ss --no-header --listening --unix src {second}").split()[3]
     assert waiting == "1024"
@@ -111,6 +112,12 @@ def test_it_says_that_it_closes_the_connection(plain: Instance, host: Host) -> N
     )
     answer = host.check_output("python3 -c %s %s", speak, plain.socket)
     assert "Connection: close" in answer.splitlines()
+
+
+def test_its_log_of_requests_has_the_visitors_addresses(tuned: Instance) -> None:
+    """And not those of the edge, which has none."""
+    assert tuned.ask("/logged", headers={"X-Forwarded-For": "192.0.2.77"})[0].status == 200
+    until(lambda: re.search("192[.]0[.]2[.]77 .*GET /logged", tuned.log), "the request is in the log")
 
 
 def test_headers_have_as_much_room_as_they_are_given(tuned: Instance, plain: Instance) -> None:
