@@ -7,6 +7,7 @@ from collections.abc import Collection
 import pytest
 import yaml
 from ansible_collections.slipway.flask.plugins.action import validate_variables
+from ansible_collections.slipway.flask.plugins.plugin_utils import container_templates
 
 from plugin import ROOT
 
@@ -65,6 +66,31 @@ def test_a_misspelt_name_is_refused_with_the_one_that_is_meant(name: str, meant:
 )
 def test_a_variable_that_all_roles_of_a_kind_have_is_named(name: str, now: str) -> None:
     assert judge(name) == ([f"{name}: its new name is {now}. If it is your own, list it in slipway_own_variables."], [])
+
+
+@pytest.mark.parametrize(("name", "here"), container_templates.HERE.items())
+def test_a_variable_of_a_container_template_is_answered_with_what_is_set_here(name: str, here: str) -> None:
+    """It is what the table in docs/ says, which those see who come from there."""
+    wrong, strange = judge(name)
+    assert strange == []
+    assert wrong[0].startswith(
+        f"{name}: it belongs to a container template and has no effect here. Set {here} in its place"
+    )
+    assert judge(name, own=[name]) == ([], [])
+    rows = (ROOT / "docs/coming-from-a-container-template.md").read_text().splitlines()
+    variable, _, place = here.partition(" ")
+    assert any(
+        f"`{name}" in row.split("|")[1] and variable in row.split("|")[3] for row in rows if row.startswith("| `")
+    )
+    assert place or variable in KNOWN
+
+
+def test_one_among_the_application_s_settings_is_a_warning() -> None:
+    """An application may read LISTEN_PORT itself."""
+    (sentence,) = container_templates.advice_on_settings(["MAIL_SERVER", "LISTEN_PORT"])
+    assert sentence.startswith(
+        "app_env.LISTEN_PORT: it belongs to a container template and has no effect here. Set nginx_listen"
+    )
 
 
 # Variables of roles that many use with Slipway, and of a user's own hooks and hosts.

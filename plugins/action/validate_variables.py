@@ -11,6 +11,7 @@ import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.flask.plugins.plugin_utils import container_templates
 
 # The variable in which a user lists names that are not Slipway's.
 OWN = "slipway_own_variables"
@@ -131,7 +132,9 @@ def judge(names: Collection[str], known: Known, own: Collection[str]) -> tuple[l
     for name in sorted(names):
         if name in known.variables | known.once or any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
             continue
-        if now := moved(name, known.variables, known.shared):
+        if advice := container_templates.advice(name):
+            wrong.append(f"{name}: {advice} {theirs}")
+        elif now := moved(name, known.variables, known.shared):
             wrong.append(f"{name}: its new name is {now}. {theirs}")
         elif close := meant(name, known.variables):
             wrong.append(f"{name}: unknown variable; did you mean {close}? {theirs}")
@@ -177,6 +180,8 @@ class ActionModule(ActionBase):
             problems += missing(given, options) + not_lists(given, options)
             optional = {name: {**option, "required": False} for name, option in options.items()}
             problems += ArgumentSpecValidator(optional).validate(given).error_messages
+        settings = self._templar.template(variables.get("app_env", {}))
+        strange += container_templates.advice_on_settings(settings if isinstance(settings, dict) else [])
         if problems:
             raise AnsibleActionFail(
                 "\n".join(problems) + "\nFix this in the inventory's group_vars; roles/<role>/README.md says what each "

@@ -1,0 +1,45 @@
+"""Variables of the well-known container templates for Flask, and what is set here in their place.
+
+Source: docs/coming-from-a-container-template.md, which has their defaults too. Without those that an application may well have
+itself, such as TIMEOUT, THREADS and LOG_LEVEL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+HERE = {
+    "LISTEN_PORT": "nginx_listen",
+    "STATIC_URL": "app_static_url",
+    "STATIC_PATH": "app_static_dir",
+    "STATIC_INDEX": "edge_static_index",
+    "NGINX_MAX_UPLOAD": "nginx_client_max_body_size",
+    "NGINX_WORKER_PROCESSES": "nginx_worker_processes",
+    "NGINX_WORKER_CONNECTIONS": "nginx_worker_connections",
+    "NGINX_WORKER_OPEN_FILES": "nginx_worker_rlimit_nofile",
+    "UWSGI_PROCESSES": "uwsgi_processes",
+    "UWSGI_CHEAPER": "uwsgi_cheaper",
+    "UWSGI_INI": "uwsgi.ini in the application's folder",
+    "MODULE_NAME": "app_module",
+    "VARIABLE_NAME": "app_module",
+    "APP_MODULE": "app_module",
+    "WEB_CONCURRENCY": "gunicorn_workers",
+    "WORKERS_PER_CORE": "gunicorn_workers",
+    "MAX_WORKERS": "gunicorn_workers",
+    "GUNICORN_CONF": "gunicorn_settings",
+    "PRE_START_PATH": "prestart.sh in the application's folder",
+}
+
+
+def advice(name: str) -> str:
+    """Return what to say of a variable; empty where no template has it."""
+    here = HERE.get(name)
+    page = "docs/coming-from-a-container-template.md"
+    return (
+        f"it belongs to a container template and has no effect here. Set {here} in its place ({page})." if here else ""
+    )
+
+
+def advice_on_settings(names: Iterable[str]) -> list[str]:
+    """Return what to say of the names in app_env, which the application may read itself."""
+    return [f"app_env.{name}: {said}" for name in names if (said := advice(name))]
