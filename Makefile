@@ -11,7 +11,7 @@ VENV := .venv
 APP_VENV := .venv-app
 CHECKERS_VENV := .venv-checkers
 APP := app
-MODULE := guestbook:create_app()
+MODULE := $(if $(filter app,$(APP)),guestbook:create_app())
 SERVERS := $(PYTHON) tools/servers
 SUITE := $(VENV)/bin/python tools/suite
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -56,8 +56,8 @@ bench: host tools ## How long a first run, a second run and a deploy take (root;
 	python tools/bench.py
 
 .PHONY: dev
-dev: app-tools ## The example application on this machine, reloading as you edit (APP=folder MODULE=package:factory for yours)
-	@cd $(APP) && $(if $(filter app,$(APP)),$(CURDIR)/$(APP_VENV)/bin/flask,flask) --app '$(MODULE)' run --debug
+dev: tools ## An application on this machine, reloading as you edit: the example, or APP=../mysite MODULE=main:app
+	@exec python tools/dev.py '$(APP)' '$(MODULE)'
 
 .PHONY: new-site
 new-site: tools ## Create your own repository, which names this version of Slipway: make new-site SITE=../mysite

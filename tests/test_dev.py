@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -28,13 +29,13 @@ def application(tmp_path: Path) -> Path:
     return Path(shutil.copytree(ROOT / "app", tmp_path / "app", ignore=shutil.ignore_patterns("instance", "tests")))
 
 
-@pytest.fixture
-def log(application: Path, tmp_path: Path) -> Iterator[Path]:
+@contextlib.contextmanager
+def served(application: Path, *more: str) -> Iterator[Path]:
     """Run `make dev`; return the file of what it prints."""
     # Port 0 is one that is free: a port that was looked for beforehand may be taken by then.
-    environment = {**os.environ, "FLASK_RUN_PORT": "0", "PATH": f"{ROOT}/.venv-app/bin:{os.environ['PATH']}"}
-    argv = ["make", "--silent", "dev", f"APP={application}", "MODULE=guestbook:create_app()"]
-    path = tmp_path / "log"
+    environment = {**os.environ, "FLASK_RUN_PORT": "0"}
+    argv = ["make", "--silent", "dev", f"APP={application}", *more]
+    path = application.with_suffix(".log")
     with (
         path.open("w") as log,
         # In a separate session, so that the process that reloads ends with the one that started it.
@@ -46,7 +47,6 @@ def log(application: Path, tmp_path: Path) -> Iterator[Path]:
         os.killpg(server.pid, signal.SIGTERM)
 
 
-@pytest.fixture
 def front_page(log: Path) -> str:
     """Return the address at which `make dev` says that it serves."""
     found: list[str] = []
@@ -55,7 +55,7 @@ def front_page(log: Path) -> str:
         found.extend(re.findall(r"Running on (http://\S+)", log.read_text()))
         return bool(found)
 
-    until(is_running, "the server says where it runs", PATIENCE_SECONDS)
+    until(is_running, f"the server says where it runs: {log.read_text()}", PATIENCE_SECONDS)
     return found[0]
 
 
@@ -84,12 +84,40 @@ def save(path: Path, old: str, new: str) -> None:
     beside.replace(path)
 
 
-def test_a_change_is_there_at_the_next_request(application: Path, front_page: str, log: Path) -> None:
-    assert "</main>" in page(front_page, "</main>"), log.read_text()
-    save(
-        application / "guestbook/__init__.py",
-        "    return app\n",
-        '    app.jinja_env.globals["news"] = "fresh"\n    return app\n',
+def test_a_change_is_there_at_the_next_request(application: Path) -> None:
+    with served(application, "MODULE=guestbook:create_app()") as log:
+        address = front_page(log)
+        assert "</main>" in page(address, "</main>"), log.read_text()
+        save(
+            application / "guestbook/__init__.py",
+            "    return app\n",
+            '    app.jinja_env.globals["news"] = "fresh"\n    return app\n',
+        )
+        save(application / "guestbook/templates/base.html", "</main>", "<p>All is {{ news }}.</p></main>")
+        assert "All is fresh." in page(address, "All is fresh."), log.read_text()
+
+
+def test_an_application_has_what_its_own_requirements_name(tmp_path: Path) -> None:
+    """In a virtualenv of its own, in its folder; and main:app is served where no other is named."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("flask<2.2\nwerkzeug<2.2\n")
+    (folder / "main.py").write_text(
+        "import os\nfrom importlib.metadata import version\nfrom flask import Flask\napp = Flask(__name__)\n"
+        "@app.route('/')\ndef page():\n    return f\"Flask {version('flask')}, {os.environ['SECRET_KEY']}\"\n"
     )
-    save(application / "guestbook/templates/base.html", "</main>", "<p>All is {{ news }}.</p></main>")
-    assert "All is fresh." in page(front_page, "All is fresh."), log.read_text()
+    with served(folder) as log:
+        assert "Flask 2.1.3, dev" in page(front_page(log), "Flask 2"), log.read_text()
+    assert (folder / ".venv/bin/flask").exists()
+
+
+def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
+    def said(folder: Path) -> str:
+        argv = ["make", "--silent", "dev", f"APP={folder}"]
+        result = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert result.returncode != 0
+        return result.stderr
+
+    assert f"APP: the folder {tmp_path}/nowhere does not exist" in said(tmp_path / "nowhere")
+    (tmp_path / "requirements.txt").write_text("itsdangerous\n")
+    assert "does not bring the command `flask`" in said(tmp_path)
