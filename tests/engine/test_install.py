@@ -35,6 +35,7 @@ def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(f
             "; module = no\n[other]\nmodule = no\n[uwsgi]\n# no\nwsgi-file=app/main.py\ncallable = create(1)\n",
             "app.main:create(1)",
         ),
+        ("[uwsgi]\nwsgi-file=/app/main.py\ncallable=app\nchdir=/app\n", "main:app"),
         ("[uwsgi]\nw = site:web\n", "site:web"),
         ("[uwsgi]\nprocesses = 2\n", "main:app"),
         ("", "main:app"),

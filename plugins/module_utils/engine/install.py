@@ -42,11 +42,12 @@ def uwsgi_options(text: str) -> dict[str, str]:
 def module_of(code: Path, plan: Plan) -> str:
     """Return the application to serve in gunicorn's notation: what its own uwsgi.ini names, where uWSGI serves it.
 
-    bin/uwsgi.serve.py finds it in the release's record.
+    bin/uwsgi.serve.py finds it in the release's record. In a container template the application's folder is /app.
     """
     ini = code / "uwsgi.ini"
     own = uwsgi_options(ini.read_text()) if plan.server == "uwsgi" and ini.is_file() else {}
-    file = (own.get("wsgi-file") or own.get("file") or "").removesuffix(".py").replace("/", ".").strip(".")
+    file = (own.get("wsgi-file") or own.get("file") or "").removeprefix("/app/").removesuffix(".py")
+    file = file.replace("/", ".").strip(".")
     name = own.get("module") or own.get("wsgi") or own.get("w") or file
     return f"{name}:{own.get('callable') or 'application'}" if name and ":" not in name else name or plan.module
 
