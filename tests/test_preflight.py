@@ -17,6 +17,7 @@ import pytest
 from plugin import ROOT
 
 GOOD = {"app_name": "guestbook", "app_source": str(ROOT / "app")}
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==\n-----END OPENSSH PRIVATE KEY-----\n"
 PAGES = {
     "edge_upstream_socket": "",
     "edge_static_url": "/",
@@ -40,6 +41,19 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_source": str(ROOT), "app_source_ref": "no-such-ref"}, "git cannot fetch 'no-such-ref'"),
     ({"app_source_path": "nowhere"}, "app_source: the folder"),
     ({"app_env": {"A-B": "1"}}, "app_env: A-B cannot name an environment variable"),
+    ({"app_build_env": {"A-B": "1"}}, "app_build_env: A-B cannot name an environment variable"),
+    (
+        {"app_build_deploy_key": "~/.ssh/id_ed25519"},
+        "app_build_deploy_key: it is not a private key, which begins with -----BEGIN",
+    ),
+    (
+        {"app_build_deploy_key": KEY, "app_packages": ["git"]},
+        "app_build_deploy_key: git uses it over SSH. Add openssh-client to app_packages.",
+    ),
+    (
+        {"app_build_deploy_key": KEY},
+        "app_build_deploy_key: app_build_known_hosts is empty, so no host is connected to.",
+    ),
     ({"app_domains": []}, "app_domains: it is empty"),
     (
         {"app_domains": ["http://site.test", "https://site.test"]},

@@ -9,7 +9,7 @@ import sys
 import tarfile
 
 import pytest
-from ansible_collections.slipway.flask.plugins.module_utils.engine import build
+from ansible_collections.slipway.flask.plugins.module_utils.engine import build, secrets
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import REQUIREMENTS, Plan
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
@@ -37,8 +37,9 @@ class Build:
         self.host, self.site, self.builder = host, accounts["site"], accounts["site-build"]
         self.files = {"main.py": "app = 1\n", "static/site.css": "b {}\n", "static/notes.md": ""}
         stage = host.home / "next"
-        for name in ("env", *REQUIREMENTS):
+        for name in ("env", *REQUIREMENTS, *secrets.NAMES):
             (stage / name).write_text("")
+        (stage / "build_env").write_text("{}")
         for name, script in {"run": RUN, "instance": INSTANCE, "uwsgi.ini": "of another app server"}.items():
             (stage / "bin" / name).write_text(script)
             (stage / "bin" / name).chmod(0o755)

@@ -11,13 +11,19 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine import instal
 from engine.host import PLAN
 
 
+def stage(release: Path, hashes: str = "gunicorn==27.0.1\n", further: str = "") -> None:
+    """Write what the roles leave next to the code of a release."""
+    (release / "hashes.txt").write_text(hashes)
+    (release / "app_requirements.txt").write_text(further)
+
+
 def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(folder: Path) -> None:
     """What root alone may read is refused to it, and a file that never ends is not begun."""
     code = folder / "code"
     code.mkdir()
     code.chmod(0o755)
     (code / "kernel.txt").symlink_to("/proc/kmsg")
-    (folder / "hashes.txt").write_text("")
+    stage(folder)
     plan = dataclasses.replace(PLAN, server="uwsgi")
     found = sandbox.act_as("nobody", lambda: install.look(code, plan))
     assert found["module"] == PLAN.module
@@ -67,21 +73,27 @@ PROJECT = '[project]\nname = "site"\nversion = "1"\n'
         ({"uv.lock": "", "pyproject.toml": PROJECT, "requirements.txt": ""}, [SYNC, REST]),
     ],
 )
+@pytest.mark.parametrize("further", ["", "psycopg2-binary\n"])
 def test_the_first_kind_of_dependency_file_says_what_is_installed(
-    files: dict[str, str], last: list[str], tmp_path: Path
+    files: dict[str, str], last: list[str], further: str, tmp_path: Path
 ) -> None:
-    """After what the app server needs, and so that its version counts and not the application's."""
+    """After what the app server needs, and so that its version counts and not the application's; at last app_requirements."""
     (tmp_path / "code").mkdir()
-    (tmp_path / "hashes.txt").write_text("gunicorn==27.0.1\n")
+    stage(tmp_path, further=further)
     for name, text in files.items():
         (tmp_path / "code" / name).write_text(text)
     commands = [" ".join(command) for command in install.install_commands(tmp_path / "code", UV, PYTHON)]
-    assert commands == [VENV, PINS, *last]
+    assert commands == [
+        VENV,
+        PINS,
+        *last,
+        *([f"{OVERRIDDEN} --requirement ../app_requirements.txt"] if further else []),
+    ]
 
 
 def test_where_the_app_server_has_hashes_nothing_of_it_comes_without(tmp_path: Path) -> None:
     (tmp_path / "code").mkdir()
-    (tmp_path / "hashes.txt").write_text("gunicorn==27.0.1 --hash=sha256:00\n")
+    stage(tmp_path, "gunicorn==27.0.1 --hash=sha256:00\n")
     (tmp_path / "code/uv.lock").touch()
     commands = [" ".join(command) for command in install.install_commands(tmp_path / "code", UV, PYTHON)]
     assert commands == [VENV, f"{PINS} --require-hashes --no-build", SYNC, f"{REST} --no-deps"]
@@ -93,6 +105,7 @@ def test_where_the_app_server_has_hashes_nothing_of_it_comes_without(tmp_path: P
         (PINS, "gunicorn_hashes: gunicorn could not be installed"),
         (f"{OVERRIDDEN} --requirement ../default_requirements.txt", "app_default_requirements: "),
         (f"{OVERRIDDEN} --requirement requirements.txt", "app_source: "),
+        (f"{OVERRIDDEN} --requirement ../app_requirements.txt", "app_requirements: "),
         (SYNC, "app_source: "),
     ],
 )
@@ -124,7 +137,7 @@ def test_a_file_of_the_source_that_cannot_be_read_is_named(
     name: str, content: bytes, server: str, tmp_path: Path
 ) -> None:
     (tmp_path / "code").mkdir()
-    (tmp_path / "hashes.txt").write_text("")
+    stage(tmp_path)
     (tmp_path / "code" / name).write_bytes(content)
     found = install.look(tmp_path / "code", dataclasses.replace(PLAN, server=server))
     assert found["wrong"].startswith(f"app_source: its {name} cannot be read: ")

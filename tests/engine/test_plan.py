@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.flask.plugins.module_utils.engine import plan
+from ansible_collections.slipway.flask.plugins.module_utils.engine import plan, secrets
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
 
 from engine.host import PLAN, Host
@@ -47,6 +47,8 @@ def test_whatever_a_release_is_made_of_counts_in_its_id(tmp_path: Path) -> None:
     assert len(ids) == 13 + len(files)
     (stage / "bin/new").unlink()
     (stage / "bin/granian.toml").write_text("left by another app server")
+    for name in secrets.NAMES:
+        (stage / name).write_text("for the build alone")
     assert id_with() == first
 
 

@@ -1,6 +1,8 @@
-"""What the app role promises, asked of six kinds of application on a running server."""
+"""What the app role promises, asked of seven kinds of application on a running server."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from testinfra.host import Host
@@ -8,7 +10,7 @@ from testinfra.host import Host
 from applications import active, answer, ask, record
 from probe import until
 
-APPLICATIONS = ["bare", "pinned", "packaged", "ported", "locked", "fetched"]
+APPLICATIONS = ["bare", "pinned", "packaged", "ported", "locked", "fetched", "private"]
 
 
 @pytest.mark.after_reboot
@@ -62,6 +64,27 @@ def test_where_the_source_names_no_dependency_everything_is_pinned_with_hashes(h
     installed = host.check_output("/srv/%s/current/.venv/bin/python -c %s", application, list_).split()
     assert {"click", "flask"} < {pin.partition("==")[0] for pin in installed}
     assert sorted(installed) == pinned
+
+
+def test_private_packages_are_installed_and_further_ones_than_the_application_names(host: Host) -> None:
+    """With a token for their index, and with a key for their repository over SSH."""
+    assert answer(host, "private") == {"closed": "1.0", "hidden": "1.0", "tabulate": "0.9.0"}
+
+
+def test_the_build_s_token_and_key_are_root_s_and_nowhere_else(host: Host) -> None:
+    for name in "build_env", "build_deploy_key":
+        file = host.file(f"/srv/private/next/{name}")
+        assert (file.user, file.mode) == ("root", 0o600)
+    key = host.file("/srv/private/next/build_deploy_key").content_string.splitlines()[2]
+    # Patterns that do not find the tests' own commands.
+    for secret in "t0ken[-]of-the-index", f"[{key[0]}]{re.escape(key[1:])}":
+        assert (
+            host.run(
+                "grep -rlE -e %s /srv/private/releases /srv/private/build /srv/private/shared /run /tmp", secret
+            ).stdout
+            == ""
+        )
+        assert host.run("journalctl --quiet --grep=%s", secret).stdout == ""
 
 
 def test_a_factory_with_arguments_and_a_src_layout_work(host: Host) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox
+from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox, secrets
 from ansible_collections.slipway.flask.plugins.module_utils.engine.application import releases
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import FULL, last_lines, no_room
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import FORMAT, REQUIREMENTS, Plan
@@ -79,6 +79,9 @@ def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
         [uv, "--directory", "..", "pip", "install", "--requirement", "hashes.txt"]
         + (["--require-hashes", "--no-build"] if hashed else []),
     ]
+    further = [[*install, "--override", "../requirements.txt", "--requirement", "../app_requirements.txt"]]
+    if not (code.parent / "app_requirements.txt").read_text().strip():
+        further = []
     if (code / "uv.lock").is_file():
         # First the lock, unchanged; then the app server, whatever version of it is in the lock. Its dependencies are
         # there, in the lock's version or else in that of hashes.txt.
@@ -87,6 +90,7 @@ def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
             # The virtualenv is of this interpreter, whatever a .python-version says; uv would make another.
             [uv, "sync", "--frozen", "--inexact", "--no-default-groups", "--python", python],
             [*install, *(["--no-deps"] if hashed else [])],
+            *further,
         ]
     install += ["--override", "../requirements.txt"]
     pyproject = code / "pyproject.toml"
@@ -97,9 +101,10 @@ def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
                 *install,
                 *(["--editable", "."] if "build-system" in project else ["--requirement", "pyproject.toml"]),
             ],
+            *further,
         ]
     own = (code / "requirements.txt").is_file()
-    return [*begin, [*install, "--requirement", "requirements.txt" if own else "../default_requirements.txt"]]
+    return [*begin, [*install, "--requirement", "requirements.txt" if own else "../default_requirements.txt"], *further]
 
 
 def advice(command: list[str], server: str) -> str:
@@ -111,6 +116,8 @@ def advice(command: list[str], server: str) -> str:
         )
     if "../default_requirements.txt" in command:
         return "app_default_requirements: what this file names could not be installed. Fix it."
+    if "../app_requirements.txt" in command:
+        return "app_requirements: what it names could not be installed. Fix it."
     return (
         "app_source: the dependencies of the application could not be installed. "
         "Fix the file that names them (a package that must be compiled needs its headers: app_packages)."
@@ -160,6 +167,7 @@ def install(release: Release, plan: Plan) -> str:
     # imported; the import check decides.
     script = [shlex.join(command) for command in commands] + ["../.venv/bin/python -m compileall -q . || true"]
     build = release.home / "build"
+    told = secrets.environment(plan.stage)
     status, output = sandbox.run(
         f"{plan.user}-build",
         ["sh", "-exc", "\n".join(script)],
@@ -169,10 +177,12 @@ def install(release: Release, plan: Plan) -> str:
             plan.build_service,
             BindPaths=[code, venv, build],
             BindReadOnlyPaths=[release.path / name for name in REQUIREMENTS],
+            LoadCredential=secrets.credentials(plan.stage),
         ),
         seconds=BUILD_SECONDS,
         environment={
             **{name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)},
+            **told,
             "HOME": "/tmp",  # noqa: S108 -- its own, and empty
             "VIRTUAL_ENV": str(venv),
             "UV_PROJECT_ENVIRONMENT": str(venv),
@@ -183,6 +193,7 @@ def install(release: Release, plan: Plan) -> str:
             "UV_NO_PROGRESS": "1",
         },
     )
+    output = secrets.masked(output, told.values())
     if status != 0:
         if FULL in output:
             raise release.fail(no_room(release.home))

@@ -11,12 +11,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.flask.plugins.module_utils.engine import secrets
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
 
 # Part of every id: raised when the engine makes something else of the same input.
 FORMAT = 7
 # The files of `next` that affect the virtualenv.
-REQUIREMENTS = ("requirements.txt", "hashes.txt", "default_requirements.txt")
+REQUIREMENTS = ("requirements.txt", "hashes.txt", "default_requirements.txt", "app_requirements.txt")
 # The fields of a plan that are part of the id, in addition to the files of `next` and the interpreter.
 FACTS = (
     "module",
@@ -65,7 +66,8 @@ class Plan:
     def id(self) -> str:
         """The id of what that would become: 12 hexadecimal digits of a SHA-256 over all that it is made of."""
         digest = hashlib.sha256()
-        files = sorted(path for path in self.stage.rglob("*") if path.is_file() and not foreign(path, self.server))
+        staged = (path for path in self.stage.rglob("*") if path.is_file() and path.name not in secrets.NAMES)
+        files = sorted(path for path in staged if not foreign(path, self.server))
         for path in files:
             content = path.read_bytes()
             digest.update(f"{path}\0{len(content)}\0".encode() + content)

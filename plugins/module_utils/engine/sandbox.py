@@ -13,7 +13,7 @@ import re
 import select
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -127,7 +127,7 @@ def stop(unit: str) -> None:
             subprocess.run(["systemctl", verb, unit], capture_output=True, check=False)
 
 
-def extend(directives: Mapping[str, Any], **more: list[Path]) -> dict[str, Any]:
+def extend(directives: Mapping[str, Any], **more: Sequence[str | Path]) -> dict[str, Any]:
     """Return directives with further entries of some of them."""
     given = {name: directives.get(name, []) for name in more}
     listed = {name: value if isinstance(value, list) else [value] for name, value in given.items()}

@@ -1,0 +1,49 @@
+"""What only a build is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ansible_collections.slipway.flask.plugins.module_utils.engine import secrets
+
+from engine.builds import Build
+from engine.host import Host
+
+TOKEN = "t0ken-of-the-index"
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Path:
+    """Return a `next` without secrets."""
+    for name in secrets.NAMES:
+        (tmp_path / name).write_text("\n")
+    (tmp_path / "build_env").write_text("{}")
+    return tmp_path
+
+
+def test_nothing_is_told_where_nothing_is_set(stage: Path) -> None:
+    assert secrets.environment(stage) == {}
+    assert secrets.credentials(stage) == []
+
+
+def test_every_value_is_a_variable_of_the_build(stage: Path) -> None:
+    (stage / "build_env").write_text(json.dumps({"UV_INDEX": f"https://u:{TOKEN}@index.test/", "CI": 1}))
+    assert secrets.environment(stage) == {"UV_INDEX": f"https://u:{TOKEN}@index.test/", "CI": "1"}
+
+
+def test_a_deploy_key_is_a_credential_that_git_uses_and_no_agent_is(stage: Path) -> None:
+    (stage / "build_deploy_key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert secrets.credentials(stage) == [
+        f"{name}:{stage}/{name}" for name in ("build_deploy_key", "build_known_hosts")
+    ]
+    command = secrets.environment(stage)["GIT_SSH_COMMAND"]
+    assert "IdentityAgent=none" in command
+    assert "StrictHostKeyChecking=yes" in command
+
+
+def test_a_secret_that_a_failed_build_prints_is_not_said(source: Build, host: Host) -> None:
+    (host.home / "next/build_env").write_text(json.dumps({"TOKEN": TOKEN, "CI": "1"}))
+    host.program("uv", f"echo 'cannot log in with {TOKEN} 1' >&2; exit 1")
+    assert source.failing().endswith("cannot log in with ******** 1")
