@@ -206,3 +206,33 @@ def test_what_was_built_is_not_built_again_unless_one_insists(source: Build, hos
     assert dry["id"] == built["id"] == again["id"] != forced["id"]
     assert built["not_published"] == ["notes.md: of no kind that is published (app_static_kinds)"]
     assert Deploy(host.home, "a").holder["step"] == "build"
+
+
+def test_files_that_two_releases_have_alike_are_kept_once(source: Build, host: Host) -> None:
+    """Of Python's own only those with the same time, which byte code names; and none that the release before has elsewhere."""
+    host.program("uv", f"{UV}\ncase $* in venv*) mkdir ../.venv/lib; echo library > ../.venv/lib/large.so ;; esac")
+    source.files |= {"model.bin": "large", "notes.txt": "one", "linked/model.bin": "large"}
+    first, _ = source.make()
+    (host.home / "current").symlink_to(f"releases/{first.id}")
+    source.files |= {"notes.txt": "two", "main.py": "app = 1\n"}
+    second, _ = source.make()
+
+    def is_kept_once(name: str) -> bool:
+        return (first.path / name).stat().st_ino == (second.path / name).stat().st_ino
+
+    assert is_kept_once(".venv/lib/large.so")
+    assert is_kept_once("code/model.bin")
+    assert not is_kept_once("code/notes.txt")
+    assert not is_kept_once("code/main.py")
+    assert (second.path / "code/notes.txt").read_text() == "two"
+
+    # A link in the release before, which its build's user may have put there, leads nowhere.
+    (host.home / "elsewhere").mkdir()
+    (second.path / "code/linked/model.bin").rename(host.home / "elsewhere/model.bin")
+    (second.path / "code/linked").rmdir()
+    (second.path / "code/linked").symlink_to(host.home / "elsewhere")
+    (host.home / "current").unlink()
+    (host.home / "current").symlink_to(f"releases/{second.id}")
+    source.files["notes.txt"] = "three"
+    third, _ = source.make()
+    assert (third.path / "code/linked/model.bin").stat().st_nlink == 1

@@ -19,10 +19,11 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import
     last_lines,
     no_room,
 )
-from ansible_collections.slipway.flask.plugins.module_utils.engine.files import remove
+from ansible_collections.slipway.flask.plugins.module_utils.engine.files import linked, remove
 from ansible_collections.slipway.flask.plugins.module_utils.engine.install import install
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import REQUIREMENTS, Plan, foreign
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import LAYOUT, Release, now
+from ansible_collections.slipway.flask.plugins.module_utils.engine.sharing import keep_once
 
 CHECK_SECONDS = 120
 # Imports the module and looks for the name, as an app server will; a factory is not called. Prints the heads of the
@@ -185,6 +186,9 @@ def make(release: Release, plan: Plan) -> list[str]:
         if not plan.has_application:
             keep_pages(release, refused)
         seal(release, plan.user)
+        if current := linked(release.home / "current"):
+            for name in ("code", ".venv"):
+                keep_once(release.path / name, release.home / "releases" / current / name)
         schema = schema_of(release, plan, module) if plan.has_application else []
         pages = {} if plan.has_application else {"pages": True}
         release.note(state="built", layout=LAYOUT, built=now(), schema=schema, source=plan.source, **pages)
