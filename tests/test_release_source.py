@@ -90,6 +90,120 @@ def test_a_folder_goes_without_what_gitignore_names(folder: Path) -> None:
     ]
 
 
+NO_RELEASE_NEEDS = {
+    ".env": ".env* (2 files)",
+    "config/.env.production": ".env* (2 files)",
+    "env/pyvenv.cfg": "env/ (2 files)",
+    "env/lib/site.py": "env/ (2 files)",
+    "venv/lib/site.py": "venv/lib/site.py",
+    "front/node_modules/a/index.js": "node_modules (2 files)",
+    "front/node_modules/b/index.js": "node_modules (2 files)",
+    "__pycache__/main.cpython-313.pyc": "__pycache__/main.cpython-313.pyc",
+    ".pytest_cache/README.md": ".pytest_cache/README.md",
+    "instance/dev.sqlite3": "*.sqlite* (2 files)",
+    "instance/dev.sqlite3-wal": "*.sqlite* (2 files)",
+    "data/:cities.db": "data/:cities.db",
+}
+ORDINARY = [".env.example", ".flaskenv", "environment.py", "instance/settings.py", "schema.sql", "venvs/list.txt"]
+
+
+def fill(folder: Path, *paths: str) -> None:
+    """Write files into a folder."""
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(path)
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_what_no_release_needs_stays_behind_and_is_said_in_one_line(
+    folder: Path, tmp_path: Path, *, tracked: bool
+) -> None:
+    """In a folder of its own, and in a repository whose .gitignore does not name it."""
+    fill(folder, *NO_RELEASE_NEEDS, *ORDINARY)
+    if tracked:
+        git(folder, "init", "--quiet")
+        git(folder, "add", "main.py")
+    (folder / ".gitignore").unlink()
+    (folder / "instance.db").unlink()
+    packed = packing.pack(str(folder))
+    assert set(names(packed.archive)) == {"link", "main.py", "static/style.css", "tool.sh", *ORDINARY}
+    (said,) = packed.notes
+    assert said.startswith("app_source: left out ")
+    for left in NO_RELEASE_NEEDS.values():
+        assert f" {left}, " in said or f" {left}. " in said, left
+    assert "app_source_exclude" in said
+
+
+def test_what_gitignore_names_is_not_said(folder: Path) -> None:
+    fill(folder, ".env")
+    (folder / ".gitignore").write_text("*.db\n.env\n")
+    assert packing.pack(str(folder)).notes == []
+
+
+def test_what_was_committed_travels_from_a_folder_as_it_does_from_a_url(repository: Path) -> None:
+    fill(repository, ".env", "cities.sqlite")
+    git(repository, "add", ".env", "cities.sqlite")
+    git(repository, "commit", "--quiet", "--all", "--message", "with a database")
+    from_folder, from_url = packing.pack(str(repository)), packing.pack(f"file://{repository}")
+    assert {".env", "cities.sqlite"} < set(names(from_folder.archive))
+    assert from_folder.archive == from_url.archive
+
+
+def test_exclude_leaves_out_of_a_folder_and_of_a_commit_the_same(repository: Path) -> None:
+    fill(repository, "docs/a.md", "docs/b.md", "web/docs/c.md", "web/x.py", "old.psd")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--all", "--message", "with docs")
+    exclude = ["/docs/", "*.psd", "tool.sh"]
+    from_folder, from_url = (
+        packing.pack(source, exclude=exclude) for source in (str(repository), f"file://{repository}")
+    )
+    assert from_folder == from_url._replace(commit=from_folder.commit)
+    assert names(from_folder.archive) == [
+        ".gitignore",
+        "link",
+        "main.py",
+        "static/style.css",
+        "web/docs/c.md",
+        "web/x.py",
+    ]
+    assert from_folder.notes[0].startswith("app_source: left out old.psd, /docs/ (2 files), tool.sh. ")
+    below = packing.pack(str(repository), "", "web", ["/docs/"])
+    assert names(below.archive) == ["x.py"]
+
+
+def test_exclude_takes_along_what_would_stay_behind_by_itself(folder: Path) -> None:
+    fill(folder, "data/cities.sqlite", "data/dev.sqlite")
+    packed = packing.pack(str(folder), exclude=["!data/cities.sqlite"])
+    assert "data/cities.sqlite" in names(packed.archive)
+    assert packed.notes[0].startswith("app_source: left out data/dev.sqlite. ")
+
+
+def test_a_folder_of_nothing_but_what_stays_behind_has_no_files(tmp_path: Path) -> None:
+    fill(tmp_path, ".env")
+    with pytest.raises(files.SourceError, match=r"has no files \(after .gitignore and app_source_exclude\)"):
+        packing.pack(str(tmp_path))
+
+
+def test_a_repository_below_the_source_goes_without_it_too(repository: Path) -> None:
+    git(repository, "init", "--quiet", "library")
+    fill(repository / "library", "__init__.py", ".env")
+    packed = packing.pack(str(repository))
+    assert [name for name in names(packed.archive) if name.startswith("library")] == ["library/__init__.py"]
+    assert "left out library/.env. " in packed.notes[0]
+
+
+def test_what_is_large_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (folder / "film.mp4").open("wb") as film:
+        film.truncate(12_000_000)  # zeros, which compress well
+    (said,) = packing.pack(str(folder)).notes
+    assert said.startswith("app_source: large: film.mp4 (12 MB). app_source_exclude ")
+    monkeypatch.setattr(packing, "LARGE_ARCHIVE", 10_000)
+    assert "film.mp4 (12 MB), 0 MB in all, compressed." in packing.pack(str(folder)).notes[0]
+    sizes = {f"{number}.mp4": number * 1_000_000 for number in range(30)}
+    assert packing.notes({}, sizes, 0)[0].startswith("app_source: large: 29.mp4 (29 MB), 28.mp4 (28 MB), ")
+    assert " 25.mp4 (25 MB), 14 more files. " in packing.notes({}, sizes, 0)[0]
+
+
 def test_a_repository_that_is_a_folder_goes_as_it_is_and_without_git(repository: Path) -> None:
     packed = packing.pack(str(repository)).archive
     assert names(packed) == [".gitignore", "link", "main.py", "static/style.css", "tool.sh"]
@@ -341,7 +455,7 @@ def test_what_would_be_laid_out_elsewhere_is_refused(paths: list[str], message: 
         for path in paths:
             name, _, link = path.partition(" -> ")
             yield files.entry(name, 0, link=link), b""
-        return ""
+        return files.Origin("", {})
 
     with pytest.raises(files.SourceError, match=re.escape(message)):
         list(files.checked(given()))

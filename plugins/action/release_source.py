@@ -20,7 +20,7 @@ class ActionModule(ActionBase):
     """See plugins/modules/release_source.py."""
 
     TRANSFERS_FILES = False  # a large archive is transferred by `copy`
-    _VALID_ARGS = frozenset(("source", "ref", "path", "dest", "group", "mode"))
+    _VALID_ARGS = frozenset(("source", "ref", "path", "exclude", "dest", "group", "mode"))
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Pack the source; with `dest`, bring it there."""
@@ -28,10 +28,11 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         source, ref, path = (str(arguments.pop(key, "") or "") for key in ("source", "ref", "path"))
         try:
-            packed = pack(source, ref, path)
+            packed = pack(source, ref, path, arguments.pop("exclude", None) or [])
         except SourceError as error:
             raise AnsibleActionFail(str(error)) from None
-        said = {"size": len(packed.archive), "version": " ".join(filter(None, [ref, packed.commit])) or source}
+        version = " ".join(filter(None, [ref, packed.commit])) or source
+        said = {"size": len(packed.archive), "version": version, "notes": packed.notes}
         if "dest" not in arguments:
             return {"changed": False, **said}
         if len(packed.archive) <= MOST_INLINE_BYTES:

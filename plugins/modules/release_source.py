@@ -5,8 +5,10 @@ DOCUMENTATION = r"""
 module: release_source
 short_description: Bring an application's source to the server as one archive
 description:
-  - Packs a folder of the control machine (what C(.gitignore) names stays behind) or a commit of a git repository into
-    a deterministic archive, and copies it to the server where it differs from what is there.
+  - Packs a folder of the control machine or a commit of a git repository into a deterministic archive, and copies it to the
+    server where it differs from what is there.
+  - Of a folder stays behind what C(.gitignore) names, and, unless git tracks it, what no release needs (C(.env), virtualenvs,
+    node_modules, caches, SQLite databases).
   - git runs on the control machine, with the rights of the user who deploys, so the server needs no deploy key.
 extends_documentation_fragment: [slipway.flask.attributes]
 options:
@@ -20,6 +22,12 @@ options:
   path:
     description: The application's folder below the source.
     type: str
+  exclude:
+    description:
+      - Patterns in the notation of C(.gitignore), relative to the application's folder, of what stays behind as well, also of what
+        git tracks. One that begins with an exclamation mark takes along what would stay behind by itself.
+    type: list
+    elements: str
   dest:
     description: The archive's path on the server. Without it the source is only checked.
     type: str
@@ -48,6 +56,11 @@ RETURN = r"""
 size:
   description: Bytes of the archive.
   type: int
+  returned: always
+notes:
+  description: Sentences about what was left out, and about what is large.
+  type: list
+  elements: str
   returned: always
 version:
   description: The ref asked for and the commit it is, where there is one; else the source as it was named.

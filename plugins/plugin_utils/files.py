@@ -5,9 +5,18 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Generator
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
-# Yields the files; returns the commit they are of, empty where there is none.
-Entries = Generator[tuple[tarfile.TarInfo, bytes], None, str]
+
+class Origin(NamedTuple):
+    """Where files are from. commit: empty where there is none. left: the paths that were left out, each with what names it."""
+
+    commit: str
+    left: dict[str, str]
+
+
+# Yields the files; returns where they are from.
+Entries = Generator[tuple[tarfile.TarInfo, bytes], None, Origin]
 
 
 class SourceError(Exception):
@@ -35,7 +44,8 @@ def checked(files: Entries) -> Entries:
         try:
             info, content = next(files)
         except StopIteration as end:
-            return str(end.value)
+            origin: Origin = end.value
+            return origin
         path = PurePosixPath(info.name)
         wrong = ""
         if path.is_absolute() or ".." in path.parts or ".git" in (part.lower() for part in path.parts):

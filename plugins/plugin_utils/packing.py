@@ -10,11 +10,19 @@ import gzip
 import io
 import re
 import tarfile
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ansible_collections.slipway.flask.plugins.plugin_utils.files import Entries, RefusedError, SourceError, checked
-from ansible_collections.slipway.flask.plugins.plugin_utils.git import folder_entries, git_entries
+from ansible_collections.slipway.flask.plugins.plugin_utils.files import (
+    Entries,
+    Origin,
+    RefusedError,
+    SourceError,
+    checked,
+)
+from ansible_collections.slipway.flask.plugins.plugin_utils.sources import folder_entries, git_entries
 
 # scheme://… and the scp form user@host:path (git-fetch(1), GIT URLS).
 GIT_URL = re.compile(r"^((https?|ssh|git|file)://|[\w.-]+@[\w.-]+:)")
@@ -22,9 +30,12 @@ GIT_URL = re.compile(r"^((https?|ssh|git|file)://|[\w.-]+@[\w.-]+:)")
 REF = re.compile(r"(?![-+])[^\s:*?\[\\^~]+")
 # What may be before the host: https://user:token@host/…
 PASSWORD = re.compile(r"(://)[^/\s'\"]*@")
+# A file, and an archive, of more bytes than these is named, as each new release brings it again.
+LARGE_FILE, LARGE_ARCHIVE = 10_000_000, 100_000_000
+MOST_NAMED = 5
 
 
-def entries(source: str, ref: str, subfolder: str) -> Entries:
+def entries(source: str, ref: str, subfolder: str, exclude: Sequence[str]) -> Entries:
     """Yield the application's files from a folder, or from git where the source is a URL or a ref is asked for."""
     local = Path(source).expanduser()
     if ref and not REF.fullmatch(ref):
@@ -35,7 +46,7 @@ def entries(source: str, ref: str, subfolder: str) -> Entries:
         if local.is_dir():  # git does not run where the play does
             source = str(local.resolve())
         try:
-            return (yield from git_entries(source, ref, subfolder))
+            return (yield from git_entries(source, ref, subfolder, exclude))
         except RefusedError:
             raise
         except SourceError as error:
@@ -50,18 +61,47 @@ def entries(source: str, ref: str, subfolder: str) -> Entries:
             f"app_source: the folder {str(folder) if source else ''!r} does not exist on the control machine. "
             "Name an existing folder, or a git URL such as https://host/user/project.git."
         )
-    return (yield from folder_entries(folder.resolve()))
+    return (yield from folder_entries(folder.resolve(), exclude))
+
+
+def notes(left: dict[str, str], sizes: dict[str, int], archive_size: int) -> list[str]:
+    """Return what the person who deploys should know of a source.
+
+    left: paths that were left out, each with what names it. sizes: of the files that were not, in bytes.
+    """
+    said = []
+    if left:
+        counts = Counter(left.values())
+        alone = {pattern: name for name, pattern in left.items()}
+        named = [f"{what} ({count} files)" if count > 1 else alone[what] for what, count in sorted(counts.items())]
+        said.append(
+            f"app_source: left out {', '.join(named)}. Settings belong in app_env. If the application needs one of these files, add "
+            "its path to app_source_exclude with an exclamation mark first, such as '!data/cities.db'."
+        )
+    large = sorted((name for name in sizes if sizes[name] > LARGE_FILE), key=lambda name: -sizes[name])
+    named = [f"{name} ({sizes[name] // 1_000_000} MB)" for name in large[:MOST_NAMED]]
+    named += [f"{len(large) - MOST_NAMED} more files"] if len(large) > MOST_NAMED else []
+    named += [f"{archive_size // 1_000_000} MB in all, compressed"] if archive_size > LARGE_ARCHIVE else []
+    if named:
+        said.append(
+            f"app_source: large: {', '.join(named)}. app_source_exclude leaves out what the application does not need."
+        )
+    return said
 
 
 class Packed(NamedTuple):
-    """An application's source. archive: gzipped tar, the same bytes for the same files. commit: empty where there is none."""
+    """An application's source.
+
+    archive: gzipped tar, the same bytes for the same files. commit: empty where there is none. notes: see notes().
+    """
 
     archive: bytes
     commit: str
+    notes: list[str]
 
 
-def pack(source: str, ref: str = "", subfolder: str = "") -> Packed:
-    """Pack the source.
+def pack(source: str, ref: str = "", subfolder: str = "", exclude: Sequence[str] = ()) -> Packed:
+    """Pack the source. exclude: patterns of what stays behind, in the notation of .gitignore.
 
     Raises SourceError where the source does not exist or has no file.
     """
@@ -70,14 +110,17 @@ def pack(source: str, ref: str = "", subfolder: str = "") -> Packed:
         gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as archive,
     ):
-        files = checked(entries(source, ref, subfolder))
+        files = checked(entries(source, ref, subfolder, exclude))
         try:
             while True:
                 info, content = next(files)
                 archive.addfile(info, io.BytesIO(content))
         except StopIteration as end:
-            commit: str = end.value
-        empty = not archive.getmembers()
-    if empty:
-        raise SourceError(f"app_source: {source!r} has no files (after .gitignore). Name the application's folder.")
-    return Packed(buffer.getvalue(), commit)
+            origin: Origin = end.value
+        sizes = {member.name: member.size for member in archive.getmembers()}
+    if not sizes:
+        raise SourceError(
+            f"app_source: {source!r} has no files (after .gitignore and app_source_exclude). Name the application's folder."
+        )
+    packed = buffer.getvalue()
+    return Packed(packed, origin.commit, notes(origin.left, sizes, len(packed)))

@@ -21,8 +21,10 @@ def test_the_same_input_is_the_same_release(host: Host, deploys: Deploys) -> Non
         active(host, "changing"),
         host.check_output("systemctl show -P MainPID changing@%s", active(host, "changing")),
     )
+    deploys.write("PASSWORD=of-this-machine\n", ".env")
     code, output = deploys.run()
     assert (code, "changed=0" in output) == (0, True), output
+    assert "app_source: left out .env. " in output
     assert active(host, "changing") == before
     assert host.check_output("systemctl show -P MainPID changing@%s", before) == pid
 

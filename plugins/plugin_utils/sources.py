@@ -1,0 +1,136 @@
+"""The files of an application's source: of a folder, or of a commit that git fetches."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ansible_collections.slipway.flask.plugins.plugin_utils.excluding import left_out
+from ansible_collections.slipway.flask.plugins.plugin_utils.files import (
+    Entries,
+    Origin,
+    RefusedError,
+    SourceError,
+    entry,
+)
+from ansible_collections.slipway.flask.plugins.plugin_utils.git import (
+    TRANSPORTS,
+    git,
+    is_changed,
+    is_ignored,
+    is_repository,
+)
+
+
+def listed(folder: Path) -> tuple[set[str], set[str]]:
+    """Return what git tracks of a folder, and what else is there but for what .gitignore names.
+
+    It need not be a repository. Of one that is ignored itself, the .gitignore files of the folders above do not count.
+    """
+    others = ["ls-files", "-z", "--others", "--exclude-standard"]
+    tracked = b""
+    if is_repository(folder) and not is_ignored(folder):
+        tracked = git("ls-files", "-z", "--cached", cwd=folder)
+        untracked = git(*others, cwd=folder)
+    else:
+        with tempfile.TemporaryDirectory() as empty:
+            git("init", "--quiet", "--bare", empty)
+            untracked = git(f"--git-dir={empty}", f"--work-tree={folder}", *others, cwd=folder)
+    known, unknown = ({*os.fsdecode(names).split("\0")} - {""} for names in (tracked, untracked))
+    return known, unknown
+
+
+def below(name: str, files: Entries) -> Entries:
+    """Yield the files of a folder as those of the folder above, where it is called `name`."""
+    while True:
+        try:
+            info, content = next(files)
+        except StopIteration as end:
+            commit, left = end.value
+            return Origin(commit, {f"{name}/{path}": pattern for path, pattern in left.items()})
+        info.name = f"{name}/{info.name}"
+        yield info, content
+
+
+def folder_entries(folder: Path, exclude: Sequence[str] = ()) -> Entries:
+    """Yield the files of a folder that listed() and left_out() leave."""
+    commit = ""
+    if is_repository(folder):
+        with contextlib.suppress(SourceError):  # no commit yet
+            commit = git("rev-parse", "--short", "HEAD", cwd=folder).decode().strip()
+            commit += "-dirty" if is_changed(folder) else ""
+    tracked, untracked = listed(folder)
+    left = left_out(tracked, untracked, exclude)
+    for name in sorted((tracked | untracked) - left.keys()):
+        path = folder / name
+        if path.is_dir() and not path.is_symlink() and (path / ".git").exists():  # a submodule
+            left |= (yield from below(name.rstrip("/"), folder_entries(path, exclude))).left
+        elif path.is_symlink():
+            yield entry(name, 0, link=str(path.readlink())), b""
+        elif path.is_file():  # git also lists what was deleted
+            content = path.read_bytes()
+            yield entry(name, path.stat().st_mode, len(content)), content
+    return Origin(commit, left)
+
+
+def doubled(commit: str, clone: Path) -> str:
+    """Return a path that occurs twice in a commit; empty where no path does."""
+    seen: set[bytes] = set()
+    for path in git("ls-tree", "-r", "-t", "-z", "--name-only", commit, cwd=clone).split(b"\0"):
+        if path in seen:
+            return os.fsdecode(path)
+        seen.add(path)
+    return ""
+
+
+def fetched(url: str, ref: str, clone: Path) -> str:
+    """Fetch a commit into an empty repository, with as little history as the server allows; return the commit."""
+    fetch = ["fetch", "--quiet"]
+    try:
+        git(*fetch, "--depth=1", "--end-of-options", url, ref or "HEAD", cwd=clone, transports=TRANSPORTS)
+        commit = git("rev-parse", "FETCH_HEAD^{commit}", cwd=clone)
+    except SourceError as error:
+        if not re.fullmatch(r"[0-9a-f]{4,40}", ref):
+            raise
+        # A server may refuse to hand out a bare commit, and does not know abbreviated ones.
+        everything = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+        git(*fetch, "--end-of-options", url, *everything, cwd=clone, transports=TRANSPORTS)
+        try:
+            commit = git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", cwd=clone)
+        except SourceError:
+            raise error from None
+    return commit.decode().strip()
+
+
+def git_entries(url: str, ref: str, subfolder: str, exclude: Sequence[str] = ()) -> Entries:
+    """Yield the files of one commit of a repository, but for what `exclude` names."""
+    with tempfile.TemporaryDirectory() as temporary:
+        clone = Path(temporary)
+        git("init", "--quiet", "--bare", temporary)
+        commit = fetched(url, ref, clone)
+        if twice := doubled(commit, clone):
+            raise RefusedError(f"app_source: {twice!r} is there twice in this commit. Remove it from the source.")
+        try:
+            packed = git("archive", "--format=tar", f"{commit}:{subfolder.strip('/')}", cwd=clone)
+        except SourceError as error:
+            raise SourceError(f"app_source_path: no folder {subfolder!r} in this commit ({error})") from None
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        members = {member.name: member for member in archive if not member.isdir()}
+        left = left_out(set(members), set(), exclude)
+        for name in sorted(members.keys() - left.keys()):
+            member = members[name]
+            if name == ".gitmodules":
+                raise SourceError("it has submodules, which work from a folder only: check it out and name the folder")
+            if member.issym():
+                yield entry(name, 0, link=member.linkname), b""
+            elif member.isfile():
+                stream = archive.extractfile(member)
+                content = stream.read() if stream else b""
+                yield entry(name, member.mode, len(content)), content
+    return Origin(commit[:12], left)
