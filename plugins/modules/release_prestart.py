@@ -19,7 +19,6 @@ options:
   sandbox: {description: Directives of systemd for what runs as O(user)., type: dict, required: true}
   commands: {description: Shell commands., type: list, elements: str, default: []}
   migrate: {description: Whether to run migrations where the release has some., type: bool, default: true}
-  module: {description: "The WSGI callable, which C(flask db upgrade) is told.", type: str, default: "main:app"}
   timeout: {description: Seconds that one command may take., type: int, required: true}
 attributes:
   check_mode: {support: full}
@@ -41,7 +40,7 @@ exported:
   description: Whether C(prestart.sh) exported something; it is in the release's C(env.prestart).
   type: bool
   returned: always
-output: {description: What the commands printed., type: list, elements: str, returned: always}
+output: {description: The commands that were run and what they printed., type: list, elements: str, returned: always}
 """
 
 import os
@@ -60,7 +59,6 @@ def main() -> None:
         "sandbox": {"type": "dict", "required": True},
         "commands": {"type": "list", "elements": "str", "default": []},
         "migrate": {"type": "bool", "default": True},
-        "module": {"type": "str", "default": "main:app"},
         "timeout": {"type": "int", "required": True},
     }
     module = AnsibleModule({**HOME, **STEP, **own}, supports_check_mode=True)

@@ -53,7 +53,7 @@ settled:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check, ask, start
+from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check, ask, start, weak_key
 from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, INSTANCES, STEP, step, traffic_of
 from ansible_collections.slipway.flask.plugins.module_utils.engine.protocol import check_release
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
@@ -81,6 +81,8 @@ def main() -> None:
             deploy.note(step="gate", id=release.id)
             check_release(release, params["edge_sites"], traffic.run)
             start(traffic, release, check, undo=params["undo"])
+            if warning := weak_key(release):
+                module.warn(warning)
     module.exit_json(changed=not answers, settled=settled)
 
 

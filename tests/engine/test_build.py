@@ -119,6 +119,20 @@ def test_the_schema_is_the_heads_of_alembic_s_migrations_or_flask_migrate_s(sour
     assert source.make()[0].record["schema"] == ["2c"]
 
 
+def test_the_command_flask_knows_what_is_served_and_a_setting_of_the_user_s_wins(source: Build, host: Host) -> None:
+    (host.home / "next/env").write_text("FLASK_APP=own.py\n")
+    source.files["uwsgi.ini"] = "[uwsgi]\nmodule = main\ncallable = app\n"
+    assert (
+        source.make(module="main:app(1)")[0].path / "env"
+    ).read_text() == "FLASK_APP='main:app(1)'\nFLASK_APP=own.py\n"
+    assert (source.make(server="uwsgi")[0].path / "env").read_text().startswith("FLASK_APP=main:app\n")
+
+
+def test_a_module_that_writes_where_it_may_not_names_the_folder_to_share(source: Build) -> None:
+    source.files["main.py"] = "raise OSError(30, 'Read-only file system', 'instance')\n"
+    assert source.failing().endswith("Add this one: app_shared_dirs: [instance].")
+
+
 def test_what_a_module_prints_is_no_schema(source: Build) -> None:
     source.files["main.py"] = "import atexit\napp = 1\nprint('hello')\n"
     source.make()

@@ -17,7 +17,8 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import
 from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check
 from ansible_collections.slipway.flask.plugins.modules import release_start
 
-from engine.host import NEW, OLD, PATIENCE_SECONDS, Host, RunModule, asked
+from engine.host import NEW, OLD, PATIENCE_SECONDS, USER, Host, RunModule, asked
+from plugin import ROOT
 
 CHECK = Check("/health", "site.test", PATIENCE_SECONDS)
 AT_ONCE = CHECK._replace(timeout=0)
@@ -108,10 +109,48 @@ def test_one_that_answers_500_and_above_is_stopped_and_marked_failed(
         f"app_health_path: the release {NEW} did not come up: answered 503. It must answer GET /health"
     )
     assert "(app_health_timeout_seconds). It was stopped; the release that was active before still is." in first
+    assert first.endswith(f" sudo -u {USER} {release.path}/bin/run COMMAND")
     assert rest == ["Its last log lines:", "the last words"]
     assert "stop" in asked(release)
     assert (release.record["state"], release.record["running"]) == ("failed", False)
     assert site.others() == []
+
+
+READ_ONLY = "OSError: [Errno 30] Read-only file system: "
+
+
+@pytest.mark.parametrize(
+    ("log", "advice"),
+    [
+        (f"{READ_ONLY}'{{code}}/app/uploads/a.png'", "Add this one: app_shared_dirs: [app/uploads]."),
+        (f"{READ_ONLY}'{{code}}/instance'", "Add this one: app_shared_dirs: [instance]."),
+        ("PermissionError: [Errno 13] Permission denied: 'data/x.db'", "Add this one: app_shared_dirs: [data]."),
+        (f"{READ_ONLY}'{{code}}/app.log'", "Add the one it writes to, such as [instance]."),
+        (f"{READ_ONLY}'/var/log/app.log'", "Add the one it writes to, such as [instance]."),
+        ("sqlite3.OperationalError: unable to open database file", "Add the one it writes to, such as [instance]."),
+        ("sqlite3.OperationalError: attempt to write a readonly database", "Add the one it writes to"),
+        ("ModuleNotFoundError: No module named 'x'", ""),
+    ],
+)
+def test_one_that_may_not_write_names_the_folder_to_share(host: Host, log: str, advice: str) -> None:
+    code = host.home / "releases" / NEW / "code"
+    log = log.replace("{code}", str(code))
+    release = host.release(NEW, instance=f'[ "$1" != log ] || echo "{log}"')
+    with pytest.raises(ReleaseError) as error:
+        gate.start(host.traffic(), release, AT_ONCE, undo=False)
+    last = str(error.value).splitlines()[-1]
+    if advice:
+        assert last.startswith("app_shared_dirs: the application may write only to the folders that are named there. ")
+        assert advice in last
+    else:
+        assert last == log
+
+
+def test_a_secret_key_that_can_be_guessed_is_said_in_the_words_that_are_logged(host: Host) -> None:
+    release = host.release(NEW, instance=f'[ "$1" != log ] || echo "{gate.WEAK_KEY}"')
+    assert gate.weak_key(release).startswith("The application's secret_key is unset or shorter than 16 bytes: ")
+    assert gate.weak_key(host.release(OLD)) == ""
+    assert f'print("{gate.WEAK_KEY}"' in (ROOT / "roles/app/templates/slipway_wsgi.py.j2").read_text()
 
 
 def test_one_that_accepts_and_never_answers_did_not_come_up(host: Host) -> None:

@@ -114,7 +114,7 @@ def test_prestart_runs_once_and_not_in_a_dry_run(host: Host, lock: str, run_modu
     dry = run_module(release_prestart.main, check=True, **work)
     assert (dry["changed"], dry["output"], host.told("systemd-run")) == (True, [], [])
     first, second = (run_module(release_prestart.main, **work) for _ in range(2))
-    assert (first["changed"], first["output"], first["exported"]) == (True, ["hello"], False)
+    assert (first["changed"], first["output"], first["exported"]) == (True, ["echo hello:\nhello"], False)
     assert (second["changed"], second["output"]) == (False, [])
     assert Deploy(host.home, lock).holder["step"] == "prestart"
 

@@ -13,7 +13,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.record import
 
 from engine.host import NEW, USER, Host
 
-WORK = Work(USER, {}, [], migrate=True, module="main:app", timeout=60)
+WORK = Work(USER, {}, [], migrate=True, timeout=60)
 
 
 @pytest.fixture
@@ -28,18 +28,17 @@ def release(host: Host) -> Release:
 @pytest.mark.parametrize(
     ("record", "work", "chosen"),
     [
-        ({"schema": ["1a"]}, {}, ["flask --app main:app db upgrade"]),
-        ({"schema": ["1a"], "module": "site:create_app()"}, {}, ["flask --app 'site:create_app()' db upgrade"]),
+        ({"schema": ["1a"]}, {}, ["flask db upgrade"]),
         ({"schema": ["1a"]}, {"migrate": False}, []),
         ({"schema": []}, {}, []),
-        ({"schema": ["1a"]}, {"commands": ["true"]}, ["flask --app main:app db upgrade", "true"]),
+        ({"schema": ["1a"]}, {"commands": ["true"]}, ["flask db upgrade", "true"]),
     ],
 )
 def test_migrations_come_first_where_the_release_has_some(
     release: Release, record: dict[str, Any], work: dict[str, Any], chosen: list[str]
 ) -> None:
     release.note(**record)
-    assert prestart.commands(release, WORK._replace(**work)) == chosen
+    assert [command for _, command in prestart.commands(release, WORK._replace(**work))] == chosen
 
 
 def test_alembic_runs_its_own_migrations_and_the_application_s_script_comes_next(release: Release) -> None:
@@ -47,14 +46,18 @@ def test_alembic_runs_its_own_migrations_and_the_application_s_script_comes_next
     (release.path / "code/alembic.ini").touch()
     (release.path / "code/prestart.sh").touch()
     chosen = prestart.commands(release, WORK._replace(commands=["flask sweep"]))
-    assert chosen == ["alembic upgrade heads", "sh prestart.sh", "flask sweep"]
+    assert chosen == [
+        ("app_migrate", "alembic upgrade heads"),
+        ("app_source", "sh prestart.sh"),
+        ("app_prestart", "flask sweep"),
+    ]
 
 
 def test_each_command_runs_in_the_application_s_folder_and_what_it_prints_is_returned(release: Release) -> None:
     work = WORK._replace(commands=["pwd", "seq 50; echo $((1 + 1)) >&2"])
     where, printed = prestart.prestart(release, work)
-    assert where == str(release.path / "code")
-    assert printed.splitlines() == [*map(str, range(12, 51)), "2"]
+    assert where == f"pwd:\n{release.path / 'code'}"
+    assert printed.splitlines()[1:] == [*map(str, range(12, 51)), "2"]
     assert release.record["prestarted"]
 
 
@@ -66,16 +69,36 @@ def test_a_command_that_fails_ends_the_deploy_with_what_it_said(release: Release
     assert first.startswith(
         "app_prestart: 'echo no database >&2; exit 3' ended with code 3; the release was not activated."
     )
+    assert first.endswith(f"sudo -u {USER} {release.path}/bin/run COMMAND")
     assert rest == ["no database"]
     assert not (release.path / "code/ran").exists()
     assert release.record["state"] == "failed"
     assert "prestarted" not in release.record
 
 
-def script(release: Release, *lines: str) -> list[str]:
+def test_a_migration_that_fails_names_the_variable_that_leaves_it_out(release: Release, host: Host) -> None:
+    host.program("flask", "echo no table >&2; exit 1")
+    release.note(schema=["1a"])
+    with pytest.raises(ReleaseError) as error:
+        prestart.prestart(release, WORK)
+    assert str(error.value).startswith(
+        "app_migrate: 'flask db upgrade' ended with code 1; the release was not activated. Slipway found it in the source; "
+        "with app_migrate: false it is not run. Fix the error below"
+    )
+
+
+def test_a_command_that_may_not_write_names_the_folder_to_share(release: Release) -> None:
+    said = f"PermissionError: [Errno 13] Permission denied: '{release.path}/code/data/seed.db'"
+    with pytest.raises(ReleaseError) as error:
+        prestart.prestart(release, WORK._replace(commands=[f'echo "{said}"; exit 1']))
+    assert str(error.value).endswith("Add this one: app_shared_dirs: [data].")
+
+
+def script(release: Release, *lines: str) -> str:
     """Run a prestart.sh; return what it printed."""
     (release.path / "code/prestart.sh").write_text("\n".join(lines) + "\n")
-    return prestart.prestart(release, WORK)
+    (output,) = prestart.prestart(release, WORK)
+    return output.removeprefix("sh prestart.sh:\n")
 
 
 def exported(release: Release) -> str | None:
@@ -87,18 +110,18 @@ def exported(release: Release) -> str | None:
 def test_what_the_script_exports_reaches_the_application(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAYS", "as it was")
     lines = ["cd /", "export KEY='a b'", "LINES='1\n2'", "export LINES STAYS", "own=1", "echo hello"]
-    assert script(release, *lines, "exit 0", "export NEVER=1") == ["hello"]
+    assert script(release, *lines, "exit 0", "export NEVER=1") == "hello"
     assert exported(release) == "KEY='a b'\nLINES='1\n2'\n"
     assert stat.S_IMODE((release.path / "env.prestart").stat().st_mode) == 0o640
 
 
 def test_a_script_that_exports_nothing_leaves_nothing(release: Release) -> None:
-    assert script(release, "true") == [""]
+    assert script(release, "true") == ""
     assert exported(release) is None
 
 
 def test_a_script_that_becomes_another_program_has_exported_nothing(release: Release) -> None:
-    assert script(release, "export KEY=1", "exec echo hello") == ["hello"]
+    assert script(release, "export KEY=1", "exec echo hello") == "hello"
     assert exported(release) is None
 
 

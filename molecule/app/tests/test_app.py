@@ -123,6 +123,8 @@ def test_each_application_has_a_secret_key_of_its_own(host: Host) -> None:
     keys = {host.file(f"/srv/{application}/secret_key").content_string for application in APPLICATIONS}
     assert len(keys) == len(APPLICATIONS)
     assert answer(host, "bare")["secret_key_bytes"] == 44  # 256 bits in base64
+    ask_both = """sh -c 'test "$FLASK_SECRET_KEY" = "$SECRET_KEY"'"""
+    assert host.run(f"runuser -u bare -- /srv/bare/current/bin/run {ask_both}").succeeded
 
 
 def test_a_release_cannot_be_changed_by_its_application(host: Host) -> None:
@@ -153,3 +155,10 @@ def test_a_command_can_be_run_as_the_application(host: Host) -> None:
     assert name == f"bare {active(host, 'bare')}"
     assert flask == f"/srv/bare/releases/{active(host, 'bare')}/.venv/bin/flask"
     assert folder == f"/srv/bare/releases/{active(host, 'bare')}/code"
+
+
+@pytest.mark.parametrize("application", ["bare", "packaged", "ported"])
+def test_the_command_flask_finds_the_application(host: Host, application: str) -> None:
+    """Whatever version of Flask it is, as none needs --app."""
+    routes = host.check_output(f"runuser -u {application} -- /srv/{application}/current/bin/run flask routes")
+    assert re.search(r" /$", routes, re.M), routes

@@ -347,7 +347,7 @@ def cannot_migrate(source: Source) -> None:
         (answers_500, ["app_health_path: the release", "did not come up: answered 500"]),
         (
             cannot_migrate,
-            ["app_prestart: 'alembic upgrade heads' ended with code 1", 'relation "no_such_table" does not'],
+            ["app_migrate: 'alembic upgrade heads' ended with code 1", 'relation "no_such_table" does not'],
         ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -375,7 +375,7 @@ def test_one_goes_back_from_a_good_version_and_never_to_a_bad_one(host: Host, so
     assert cached()[1] == old
     code, output = rollback(app_release=bad["id"])
     assert code != 0
-    assert f"app_release: {bad['id']} was never good: app_prestart: 'alembic upgrade heads' ended with code 1" in output
+    assert f"app_release: {bad['id']} was never good: app_migrate: 'alembic upgrade heads' ended with code 1" in output
     assert_settled(host, old)
     edition = source.new_edition()
     code, output = deploy(source)

@@ -115,6 +115,10 @@ def test_what_the_application_prints_is_logged_at_once(plain: Instance) -> None:
     until(lambda: "ahoy" in plain.log.splitlines(), "the line is in the log")
 
 
+def test_a_secret_key_that_can_be_guessed_is_logged(plain: Instance) -> None:
+    until(lambda: "slipway: the secret_key is unset or short" in plain.log, "the line is in the log")
+
+
 def test_the_application_cannot_speak_for_the_service(plain: Instance) -> None:
     """It does not matter to the application where READY goes."""
     assert plain.ask("/")[0].json["secrets"] == []

@@ -70,6 +70,9 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
     return [body]
 
 
+application.secret_key = "dev"  # type: ignore[attr-defined] # as an application of Flask's has it
+
+
 def create(greeting: str) -> Callable[..., Iterable[bytes]]:
     """Make another application: it greets."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from functools import partial
@@ -18,8 +19,9 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import
     ReleaseError,
     last_lines,
     no_room,
+    read_only,
 )
-from ansible_collections.slipway.flask.plugins.module_utils.engine.files import linked, remove
+from ansible_collections.slipway.flask.plugins.module_utils.engine.files import linked, remove, replace
 from ansible_collections.slipway.flask.plugins.module_utils.engine.install import install
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import REQUIREMENTS, Plan, foreign
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import LAYOUT, Release, now
@@ -108,6 +110,12 @@ def share(code: Path, name: str, kept: Path) -> str:
     return ""
 
 
+def name_for_flask(release: Release, plan: Plan, module: str) -> None:
+    """Let the command flask find the application that is served, unless app_env names another: `--app` came with Flask 2.2."""
+    env = release.path / "env"
+    replace(env, f"FLASK_APP={shlex.quote(module)}\n{env.read_text()}", 0o640, group=plan.user)
+
+
 def publish_static(release: Release, plan: Plan) -> list[str]:
     """Publish the static files in public/, shaped as their URLs; return those that are not, and why."""
     code = release.path / "code"
@@ -166,6 +174,7 @@ def schema_of(release: Release, plan: Plan, module: str) -> list[str]:
         raise release.fail(
             f"{'app_module' if module == plan.module else 'uwsgi.ini'}: {module!r} cannot be imported. Fix the error below, or name the module and the "
             f"application in it (gunicorn's notation, such as main:app or package:create_app()).\n{last_lines(output)}"
+            f"{read_only(output, release.path / 'code')}"
         )
     with contextlib.suppress(json.JSONDecodeError, IndexError):
         heads = json.loads(output.splitlines()[-1])
@@ -182,6 +191,8 @@ def make(release: Release, plan: Plan) -> list[str]:
     try:
         lay_out(release, plan)
         module = install(release, plan) if plan.has_application else ""
+        if module:
+            name_for_flask(release, plan, module)
         refused: list[str] = sandbox.act_as(plan.builder, partial(publish_static, release, plan))
         if not plan.has_application:
             keep_pages(release, refused)

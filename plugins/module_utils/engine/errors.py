@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # As the programs of a build say it.
 FULL = os.strerror(errno.ENOSPC)
+
+# An application that writes where it may not, in the words of the C library, where they name the file as Python does, and of SQLite.
+READ_ONLY = re.compile(
+    "(?:Read-only file system|Permission denied)(?:: '([^'\n]+)')?|unable to open database file|attempt to write a readonly database"
+)
 
 
 class ReleaseError(Exception):
@@ -28,3 +34,18 @@ def last_lines(text: str, count: int = 40) -> str:
     """Return the end of a long output, where the reason is, with control characters escaped."""
     end = "\n".join(text.strip().splitlines()[-count:])
     return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in end)
+
+
+def read_only(text: str, code: Path) -> str:
+    """Return a line that says what to do where a program's output shows that it may not write to a file; empty where it does not.
+
+    code: the application's folder, from which the program was started.
+    """
+    found = list(READ_ONLY.finditer(text))
+    if not found:
+        return ""
+    paths = [Path(os.path.normpath(code / match[1])) for match in found if match[1]]
+    folders = [path.parent if path.suffix else path for path in paths]
+    below = [str(folder.relative_to(code)) for folder in folders if code in folder.parents]
+    add = f"Add this one: app_shared_dirs: [{below[-1]}]." if below else "Add the one it writes to, such as [instance]."
+    return f"\napp_shared_dirs: the application may write only to the folders that are named there. {add}"

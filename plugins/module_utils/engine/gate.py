@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
+from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError, read_only
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import POLL_SECONDS, Traffic
+
+# What bin/gunicorn.conf.py and bin/slipway_wsgi.py log where Flask's key is None or has fewer than 16 bytes.
+WEAK_KEY = "slipway: the secret_key is unset or short"
 
 
 class Check(NamedTuple):
@@ -81,5 +84,16 @@ def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> No
     if release.id in (active, traffic.answering):
         raise ReleaseError(what.format("has the traffic and is not healthy", " It was left as it is.") + log)
     traffic.stop(release)
-    message = what.format("did not come up", " It was stopped; the release that was active before still is.") + log
+    stopped = f" It was stopped; the release that was active before still is. {release.by_hand(traffic.user)}"
+    message = what.format("did not come up", stopped) + log + read_only(log, release.path / "code")
     raise ReleaseError(message) if undo else release.fail(message)
+
+
+def weak_key(release: Release) -> str:
+    """Return what to say where a running release has a secret key that can be guessed; empty where it has none such."""
+    if release.is_pages or WEAK_KEY not in release.log:
+        return ""
+    return (
+        "The application's secret_key is unset or shorter than 16 bytes: sessions fail, or a visitor can forge them. The environment has a "
+        "good one: app.config['SECRET_KEY'] = os.environ['SECRET_KEY']"
+    )

@@ -15,7 +15,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine import secret
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
 
 # Part of every id: raised when the engine makes something else of the same input.
-FORMAT = 7
+FORMAT = 8
 # The files of `next` that affect the virtualenv.
 REQUIREMENTS = ("requirements.txt", "hashes.txt", "default_requirements.txt", "app_requirements.txt")
 # The fields of a plan that are part of the id, in addition to the files of `next` and the interpreter.

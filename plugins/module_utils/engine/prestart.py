@@ -8,7 +8,7 @@ import shlex
 from typing import Any, NamedTuple
 
 from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox
-from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import last_lines
+from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import last_lines, read_only
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import replace
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release, now
 
@@ -29,14 +29,13 @@ class Work(NamedTuple):
     """What is done before a release starts.
 
     user: the application's. sandbox: directives of systemd. commands: of the shell, after the migrations (`migrate`) and
-    prestart.sh. module: the WSGI callable. timeout: seconds that one command may take.
+    prestart.sh. timeout: seconds that one command may take.
     """
 
     user: str
     sandbox: dict[str, Any]
     commands: list[str]
     migrate: bool
-    module: str
     timeout: float
 
 
@@ -72,32 +71,39 @@ def source_script(release: Release, work: Work) -> tuple[int, str]:
     return status, "".join(parts[::2])
 
 
-def commands(release: Release, work: Work) -> list[str]:
-    """Return the release's prestart commands."""
+def commands(release: Release, work: Work) -> list[tuple[str, str]]:
+    """Return the release's prestart commands, each with the variable that it comes from."""
     code = release.path / "code"
     found = []
     if work.migrate and release.record.get("schema"):
-        # An application's own uwsgi.ini may name another than app_module.
-        flask = f"flask --app {shlex.quote(release.record.get('module') or work.module)} db upgrade"
-        found.append("alembic upgrade heads" if (code / "alembic.ini").is_file() else flask)
+        # FLASK_APP says which application: `flask --app` came with Flask 2.2.
+        found.append(
+            ("app_migrate", "alembic upgrade heads" if (code / "alembic.ini").is_file() else "flask db upgrade")
+        )
     if (code / "prestart.sh").is_file():
-        found.append(PRESTART_SH)
-    return [*found, *work.commands]
+        found.append(("app_source", PRESTART_SH))
+    return [*found, *(("app_prestart", command) for command in work.commands)]
 
 
 def prestart(release: Release, work: Work) -> list[str]:
-    """Run the commands; return the end of what each printed. Raises ReleaseError at the first that fails."""
+    """Run the commands; return each with the end of what it printed. Raises ReleaseError at the first that fails."""
     outputs = []
-    for command in commands(release, work):
+    for origin, command in commands(release, work):
         if command == PRESTART_SH:
             status, output = source_script(release, work)
         else:
             status, output = run_command(release, work, ["sh", "-c", command])
         if status != 0:
-            raise release.fail(
-                f"app_prestart: {command!r} ended with code {status}; the release was not activated. "
-                f"Fix the error below, then deploy again.\n{last_lines(output)}"
+            found = (
+                " Slipway found it in the source; with app_migrate: false it is not run."
+                if origin == "app_migrate"
+                else ""
             )
-        outputs.append(last_lines(output))
+            raise release.fail(
+                f"{origin}: {command!r} ended with code {status}; the release was not activated.{found} "
+                f"Fix the error below, then deploy again. {release.by_hand(work.user)}\n"
+                f"{last_lines(output)}{read_only(output, release.path / 'code')}"
+            )
+        outputs.append(f"{command}:\n{last_lines(output)}")
     release.note(prestarted=now())
     return outputs

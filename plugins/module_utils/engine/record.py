@@ -84,6 +84,10 @@ class Release:
             self.note(state="failed", reason=reason.splitlines()[0], failed=now())
         return ReleaseError(reason)
 
+    def by_hand(self, user: str) -> str:
+        """Return how a person runs a command in it, also before it had the traffic. user: the application's."""
+        return f"To try a command in it, on the server: sudo -u {user} {self.path}/bin/run COMMAND"
+
     def instance(self, verb: str) -> subprocess.CompletedProcess[str]:
         """Tell the process manager what to do with the release's programs (bin/instance says which verbs there are)."""
         program = [str(self.path / "bin/instance"), verb]
