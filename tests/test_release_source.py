@@ -192,6 +192,15 @@ def test_a_repository_below_the_source_goes_without_it_too(repository: Path) -> 
     assert "left out library/.env. " in packed.notes[0]
 
 
+def test_files_of_a_container_template_that_nothing_reads_are_named(folder: Path) -> None:
+    fill(folder, "app/uwsgi.ini", "prod/nginx.conf", "uwsgi.ini")
+    below, server = packing.pack(str(folder)).notes
+    assert below.startswith(
+        "app_source: app/uwsgi.ini is not read, as it is not in the application's folder. Move it there, or "
+    )
+    assert server.startswith("app_source: prod/nginx.conf is not read. What takes its place is nginx_extra_server, ")
+
+
 def test_what_is_large_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (folder / "film.mp4").open("wb") as film:
         film.truncate(12_000_000)  # zeros, which compress well

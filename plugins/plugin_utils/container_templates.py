@@ -1,4 +1,4 @@
-"""Variables of the well-known container templates for Flask, and what is set here in their place.
+"""Variables and files of the well-known container templates for Flask, and what takes their place here.
 
 Source: docs/coming-from-a-container-template.md, which has their defaults too. Without those that an application may well have
 itself, such as TIMEOUT, THREADS and LOG_LEVEL.
@@ -7,6 +7,9 @@ itself, such as TIMEOUT, THREADS and LOG_LEVEL.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+PAGE = "docs/coming-from-a-container-template.md"
 
 HERE = {
     "LISTEN_PORT": "nginx_listen",
@@ -34,12 +37,27 @@ HERE = {
 def advice(name: str) -> str:
     """Return what to say of a variable; empty where no template has it."""
     here = HERE.get(name)
-    page = "docs/coming-from-a-container-template.md"
     return (
-        f"it belongs to a container template and has no effect here. Set {here} in its place ({page})." if here else ""
+        f"it belongs to a container template and has no effect here. Set {here} in its place ({PAGE})." if here else ""
     )
 
 
 def advice_on_settings(names: Iterable[str]) -> list[str]:
     """Return what to say of the names in app_env, which the application may read itself."""
     return [f"app_env.{name}: {said}" for name in names if (said := advice(name))]
+
+
+def advice_on_files(names: Iterable[str]) -> list[str]:
+    """Return what to say of the files of a source that a container template would have read, and nothing here does."""
+    said = []
+    for path in map(PurePosixPath, sorted(names)):
+        if path.name == "uwsgi.ini" and path.parent.name:
+            said.append(
+                f"app_source: {path} is not read, as it is not in the application's folder. Move it there, or name its folder in "
+                "app_source_path."
+            )
+        elif path.name == "nginx.conf":
+            said.append(
+                f"app_source: {path} is not read. What takes its place is nginx_extra_server, nginx_extra_http and templates/nginx/ ({PAGE})."
+            )
+    return said

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ansible_collections.slipway.flask.plugins.plugin_utils import container_templates
 from ansible_collections.slipway.flask.plugins.plugin_utils.files import (
     Entries,
     Origin,
@@ -123,4 +124,5 @@ def pack(source: str, ref: str = "", subfolder: str = "", exclude: Sequence[str]
             f"app_source: {source!r} has no files (after .gitignore and app_source_exclude). Name the application's folder."
         )
     packed = buffer.getvalue()
-    return Packed(packed, origin.commit, notes(origin.left, sizes, len(packed)))
+    said = notes(origin.left, sizes, len(packed)) + container_templates.advice_on_files(sizes)
+    return Packed(packed, origin.commit, said)
