@@ -110,6 +110,13 @@ def test_an_environment_overrides_a_block_or_what_is_included(role: Role) -> Non
     assert (code, news["serve"]) == (0, "echo ahoy you\necho more\n")
 
 
+def test_a_template_that_says_nothing_is_an_empty_file(role: Role) -> None:
+    """Ansible makes None of it, and a requirements file with that word installs a package of that name."""
+    (role.own / "settings.j2").write_text("{% if false %}\na\n{% endif %}\n")
+    code, news, _ = role.dry_run()
+    assert (code, news["settings"]) == (0, "")
+
+
 def test_a_secret_is_shown_nowhere(role: Role) -> None:
     (role.dest / "password").write_text("herring\n")
     code, output = role.run("-vvvvv")

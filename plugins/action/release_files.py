@@ -42,4 +42,5 @@ class ActionModule(ActionBase):
             path += [f"{place}/templates", place]  # {% extends 'templates/name' %} is the role's own
         templar = self._templar.copy_with_new_env(searchpath=path, available_variables=variables)
         text = trust_as_template(self._loader.get_text_file_contents(str(source)))
-        return str(templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True}))
+        rendered = templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True})
+        return "" if rendered is None else str(rendered)  # nothing is None to Ansible
