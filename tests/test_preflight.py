@@ -64,7 +64,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_static_url": "/"}, "app_static_url: / is not a folder of the site"),
     ({"app_static_dir": ".."}, "app_static_dir: .. is not a folder below the source"),
     ({"app_shared_dirs": ["/var/lib/x"]}, "app_shared_dirs: /var/lib/x are not folders below the source"),
-    ({"app_shared_dirs": ["."]}, "app_shared_dirs: . are not folders"),
+    (
+        {"app_shared_dirs": [".", "a/..", ".git", ".venv/x", ".data", ".data/.cache", "-a", "a/"]},
+        "app_shared_dirs: ., a/.., .git, .venv/x, -a, a/ are not folders",
+    ),
     ({"app_shared_dirs": ["a", "a/b"]}, "app_shared_dirs: one of the folders is inside another"),
     (
         {"app_workers": [{"name": "Mail!", "command": "true"}]},

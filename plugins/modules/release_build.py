@@ -11,8 +11,8 @@ description:
     requirements), derives the release's id from it, and builds C(<home>/releases/<id>) with uv unless it is there.
   - First comes what C(next/hashes.txt) pins, the app server and all it needs. Where it has hashes, each package must have
     one, and nothing is compiled.
-  - Dependencies come from C(uv.lock), else C(pyproject.toml), else C(requirements.txt), else
-    C(next/default_requirements.txt). The app server (C(next/requirements.txt)) overrides a version that the application
+  - Dependencies come from C(uv.lock), else a C(pyproject.toml) with C([project]), else C(requirements.txt), else a C(setup.py) or
+    Poetry's C(pyproject.toml), else C(next/default_requirements.txt). The app server (C(next/requirements.txt)) overrides a version that the application
     asks for; of what it needs, the application's version counts.
   - Where nothing that can name a dependency has changed, it begins with a copy of an earlier release's virtualenv; a
     version that no file pins is then the one that was installed there, until O(force) resolves again.
@@ -92,6 +92,10 @@ id: {description: The release's id., type: str, returned: always}
 prestarted: {description: Whether its prestart commands have run., type: bool, returned: always}
 pending: {description: "Whether it was, or in a dry run would be, built.", type: bool, returned: always}
 schema: {description: Heads of its Alembic migrations., type: list, elements: str, returned: always}
+note:
+  description: What to say of files that name dependencies and did not count for this build; empty for none.
+  type: str
+  returned: always
 not_published:
   description: Files below O(static_dir) that this build did not publish, and why.
   type: list
@@ -103,7 +107,7 @@ import os
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine.build import make
+from ansible_collections.slipway.flask.plugins.module_utils.engine.build import Made, make
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import last_lines
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import replace
 from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, STEP, step
@@ -135,7 +139,7 @@ def main() -> None:
     module = AnsibleModule({**HOME, **STEP, **ARGUMENTS}, supports_check_mode=True)
     params = module.params
     if module.check_mode and not Path(params["home"], "next/source.tar.gz").exists():  # a dry run of a first deploy
-        module.exit_json(changed=True, pending=True, id="", prestarted=True, schema=[], not_published=[])
+        module.exit_json(changed=True, pending=True, id="", prestarted=True, schema=[], not_published=[], note="")
     os.umask(0o077)  # nothing is readable by others before it is handed over
     settings = {name: params[name] for name in ("home", *ARGUMENTS) if name != "force"}
     plan = Plan(**{**settings, "python": interpreter(params["python"])})
@@ -145,11 +149,11 @@ def main() -> None:
     release = Release(plan.home, plan.id)
     # A release that has the traffic is never built again under its visitors, whatever its record says.
     built = release.record.get("state") == "built" or release.active
-    refused: list[str] = []
+    made = Made([], "")
     if not built and not module.check_mode:
         with step(module) as deploy:
             deploy.note(step="build", id=release.id, source=plan.source)
-            refused = make(release, plan)
+            made = make(release, plan)
     record = release.record
     module.exit_json(
         changed=not built,
@@ -157,7 +161,8 @@ def main() -> None:
         id=release.id,
         prestarted=bool(record.get("prestarted")),
         schema=record.get("schema", []),
-        not_published=[last_lines(name) for name in refused],
+        not_published=[last_lines(name) for name in made.refused],
+        note=made.note,
     )
 
 

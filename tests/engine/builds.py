@@ -64,7 +64,8 @@ class Build:
         self.pack()
         plan: Plan = dataclasses.replace(self.plan, **changed)  # type: ignore[arg-type] # fields by name
         release = Release(plan.home, plan.id)
-        return release, build.make(release, plan)
+        refused, self.note = build.make(release, plan)
+        return release, refused
 
     def failing(self, **changed: object) -> str:
         """Build a release that cannot be built; return what is said, of which only the first line is kept."""

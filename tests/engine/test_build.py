@@ -29,6 +29,7 @@ def test_a_release_is_the_source_the_programs_and_what_visitors_may_have(source:
     assert sorted(path.name for path in (release.path / "bin").iterdir()) == ["instance", "run"]
     assert (release.path / "public/static/site.css").read_text() == "b {}\n"
     assert refused == ["notes.md: of no kind that is published (app_static_kinds)"]
+    assert "installed flask only" in source.note
     record = release.record
     assert (record["state"], record["module"], record["source"], record["schema"]) == ("built", "main:app", "v1", [])
 
@@ -250,3 +251,13 @@ def test_files_that_two_releases_have_alike_are_kept_once(source: Build, host: H
     source.files["notes.txt"] = "three"
     third, _ = source.make()
     assert (third.path / "code/linked/model.bin").stat().st_nlink == 1
+
+
+def test_what_app_requirements_names_is_installed_last(source: Build, host: Host) -> None:
+    source.files["requirements.txt"] = "flask\n"
+    source.make()
+    without = [told.split()[-1] for told in host.told("uv")]
+    (host.home / "next/app_requirements.txt").write_text("psycopg2-binary\n")
+    source.make()
+    told = [told.split()[-1] for told in host.told("uv")][len(without) :]
+    assert told == [*without, "../app_requirements.txt"]

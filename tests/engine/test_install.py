@@ -6,15 +6,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.flask.plugins.module_utils.engine import install, sandbox
+from ansible_collections.slipway.flask.plugins.module_utils.engine import hints, install, sandbox
 
 from engine.host import PLAN
 
 
-def stage(release: Path, hashes: str = "gunicorn==27.0.1\n", further: str = "") -> None:
+def stage(release: Path, hashes: str = "gunicorn==27.0.1\n") -> None:
     """Write what the roles leave next to the code of a release."""
     (release / "hashes.txt").write_text(hashes)
-    (release / "app_requirements.txt").write_text(further)
 
 
 def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(folder: Path) -> None:
@@ -60,6 +59,8 @@ REST = f"{UV} pip install --verify-hashes --requirement ../requirements.txt"
 OVERRIDDEN = f"{REST} --override ../requirements.txt"
 SYNC = f"{UV} sync --frozen --inexact --no-default-groups --python {PYTHON}"
 PROJECT = '[project]\nname = "site"\nversion = "1"\n'
+BACKEND = "[build-system]\nrequires = []\n"
+POETRY = f'{BACKEND}[tool.poetry]\nname = "my-site"\n'
 
 
 @pytest.mark.parametrize(
@@ -70,25 +71,29 @@ PROJECT = '[project]\nname = "site"\nversion = "1"\n'
         ({"requirements.txt": "", "pyproject.toml": "[tool.ruff]\n"}, [f"{OVERRIDDEN} --requirement requirements.txt"]),
         ({"requirements.txt": "", "pyproject.toml": PROJECT}, [f"{OVERRIDDEN} --requirement pyproject.toml"]),
         ({"pyproject.toml": f"{PROJECT}[build-system]\nrequires = []\n"}, [f"{OVERRIDDEN} --editable ."]),
+        (
+            {"pyproject.toml": f"{PROJECT}{BACKEND}[tool.poetry]\npackage-mode = false\n"},
+            [f"{OVERRIDDEN} --requirement pyproject.toml"],
+        ),
+        ({"setup.py": ""}, [f"{OVERRIDDEN} --editable ."]),
+        ({"setup.py": "", "requirements.txt": ""}, [f"{OVERRIDDEN} --requirement requirements.txt"]),
+        ({"pyproject.toml": BACKEND, "setup.cfg": ""}, [f"{OVERRIDDEN} --editable ."]),
+        ({"pyproject.toml": POETRY}, [f"{OVERRIDDEN} --requirement pyproject.toml"]),
+        ({"pyproject.toml": POETRY, "my_site.py": ""}, [f"{OVERRIDDEN} --editable ."]),
+        ({"pyproject.toml": POETRY, "requirements.txt": ""}, [f"{OVERRIDDEN} --requirement requirements.txt"]),
         ({"uv.lock": "", "pyproject.toml": PROJECT, "requirements.txt": ""}, [SYNC, REST]),
     ],
 )
-@pytest.mark.parametrize("further", ["", "psycopg2-binary\n"])
 def test_the_first_kind_of_dependency_file_says_what_is_installed(
-    files: dict[str, str], last: list[str], further: str, tmp_path: Path
+    files: dict[str, str], last: list[str], tmp_path: Path
 ) -> None:
-    """After what the app server needs, and so that its version counts and not the application's; at last app_requirements."""
+    """After what the app server needs, and so that its version counts and not the application's."""
     (tmp_path / "code").mkdir()
-    stage(tmp_path, further=further)
+    stage(tmp_path)
     for name, text in files.items():
         (tmp_path / "code" / name).write_text(text)
     commands = [" ".join(command) for command in install.install_commands(tmp_path / "code", UV, PYTHON)]
-    assert commands == [
-        VENV,
-        PINS,
-        *last,
-        *([f"{OVERRIDDEN} --requirement ../app_requirements.txt"] if further else []),
-    ]
+    assert commands == [VENV, PINS, *last]
 
 
 def test_where_the_app_server_has_hashes_nothing_of_it_comes_without(tmp_path: Path) -> None:
@@ -99,18 +104,56 @@ def test_where_the_app_server_has_hashes_nothing_of_it_comes_without(tmp_path: P
     assert commands == [VENV, f"{PINS} --require-hashes --no-build", SYNC, f"{REST} --no-deps"]
 
 
+OWN = f"{OVERRIDDEN} --requirement requirements.txt"
+NO_COMPILER = "app_packages: a dependency of the application has to be compiled, and the compiler is missing."
+OTHER_PYTHON = "app_python: the application needs another Python"
+
+
 @pytest.mark.parametrize(
-    ("command", "variable"),
+    ("command", "output", "said"),
     [
-        (PINS, "gunicorn_hashes: gunicorn could not be installed"),
-        (f"{OVERRIDDEN} --requirement ../default_requirements.txt", "app_default_requirements: "),
-        (f"{OVERRIDDEN} --requirement requirements.txt", "app_source: "),
-        (f"{OVERRIDDEN} --requirement ../app_requirements.txt", "app_requirements: "),
-        (SYNC, "app_source: "),
+        (PINS, "", "gunicorn_hashes: gunicorn could not be installed"),
+        (f"{OVERRIDDEN} --requirement ../default_requirements.txt", "", "app_default_requirements: "),
+        (OWN, "", "app_source: "),
+        (f"{OVERRIDDEN} --requirement ../app_requirements.txt", "", "app_requirements: "),
+        (SYNC, "", "app_source: "),
+        (VENV, "error: No interpreter found for Python 3.99", "app_python: uv cannot find Python "),
+        (OWN, "error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'", NO_COMPILER),
+        (OWN, "error: command 'x86_64-linux-gnu-g++' failed: No such file or directory", NO_COMPILER),
+        (OWN, "main.c:1:10: fatal error: Python.h: No such file or directory", NO_COMPILER),
+        (OWN, "error: linker `cc` not found", NO_COMPILER),
+        (OWN, "../meson.build:1:0: ERROR: Unknown compiler(s): [['cc'], ['gcc']]", NO_COMPILER),
+        (OWN, "Because the current Python version (3.11.2) does not satisfy Python>=3.14", OTHER_PYTHON),
+        (SYNC, "is incompatible with the project's Python requirement: `>=3.14`", OTHER_PYTHON),
+        (OWN, "error: Distribution not found at: file:///srv/site/releases/0/common", "app_source_path: "),
+        (PINS, "error: command 'gcc' failed: No such file or directory", "gunicorn_hashes: "),
     ],
 )
-def test_a_failed_install_names_the_variable_that_says_what_is_installed(command: str, variable: str) -> None:
-    assert install.advice(command.split(), "gunicorn").startswith(variable)
+def test_a_failed_install_names_the_variable_to_set(command: str, output: str, said: str) -> None:
+    assert hints.advice(command.split(), PLAN, output).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "found no uv.lock, pyproject.toml, requirements.txt or setup.py with dependencies: installed flask only"),
+        ({"Pipfile": ""}, "installed flask only (app_default_requirements). For its Pipfile: pipenv requirements > "),
+        ({"pyproject.toml": POETRY, "poetry.lock": ""}, "app_source: its poetry.lock is not read; "),
+        ({"pyproject.toml": POETRY, "poetry.lock": "", "requirements.txt": ""}, ""),
+        ({"pyproject.toml": PROJECT, "poetry.lock": "", "uv.lock": ""}, ""),
+        ({"pyproject.toml": PROJECT}, ""),
+    ],
+)
+def test_a_file_with_dependencies_that_does_not_count_is_named(
+    files: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "code").mkdir()
+    stage(tmp_path)
+    for name, text in files.items():
+        (tmp_path / "code" / name).write_text(text)
+    note = install.look(tmp_path / "code", PLAN)["note"]
+    assert said in note
+    assert bool(said) == bool(note)
 
 
 def test_what_can_change_the_virtualenv_is_known_by_its_path_and_content(tmp_path: Path) -> None:
@@ -131,7 +174,11 @@ def test_what_can_change_the_virtualenv_is_known_by_its_path_and_content(tmp_pat
 
 @pytest.mark.parametrize(
     ("name", "content", "server"),
-    [("pyproject.toml", b"[project", "gunicorn"), ("uwsgi.ini", b"[uwsgi]\nmodule = \xff\n", "uwsgi")],
+    [
+        ("pyproject.toml", b"[project", "gunicorn"),
+        ("pyproject.toml", b"[build-system]\n[tool.poetry]\npackage-mode = false\n", "gunicorn"),
+        ("uwsgi.ini", b"[uwsgi]\nmodule = \xff\n", "uwsgi"),
+    ],
 )
 def test_a_file_of_the_source_that_cannot_be_read_is_named(
     name: str, content: bytes, server: str, tmp_path: Path

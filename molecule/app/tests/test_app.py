@@ -161,4 +161,4 @@ def test_a_command_can_be_run_as_the_application(host: Host) -> None:
 def test_the_command_flask_finds_the_application(host: Host, application: str) -> None:
     """Whatever version of Flask it is, as none needs --app."""
     routes = host.check_output(f"runuser -u {application} -- /srv/{application}/current/bin/run flask routes")
-    assert re.search(r" /$", routes, re.M), routes
+    assert re.search(r" /\s*$", routes, re.M), routes

@@ -141,6 +141,7 @@ def test_changed_prestart_commands_are_a_new_release(host: Host, deploys: Deploy
     code, output = deploys.run(app_prestart=["touch data/notes/migrated; echo $((40 + 2)) rows"])
     assert code == 0, output
     assert "42 rows" in output
+    assert "app_source: found no uv.lock, pyproject.toml, requirements.txt or setup.py with dependencies" in output
     assert "secret_key is unset" in output
     assert active(host, "changing") != before
     assert host.file("/srv/changing/shared/data/notes/migrated").user == "changing"
@@ -217,7 +218,10 @@ def test_a_prestart_script_of_the_application_s_is_run(host: Host, deploys: Depl
 # Of Flask 2.1, which has no `flask --app`. Migrations of Alembic alone are the example application's.
 FLASK_MIGRATE = {
     "main.py": f"{GOOD}\nimport flask_migrate\nflask_migrate.Migrate(app, None)\n".replace("VERSION", "1"),
-    "requirements.txt": "flask==2.1.3\nwerkzeug==2.1.2\nflask-migrate==4.1.0\nalembic==1.16.5\n",
+    "setup.py": (
+        "import setuptools\nsetuptools.setup(name='site', version='1', py_modules=['main'], install_requires="
+        "['flask==2.1.3', 'werkzeug==2.1.2', 'flask-migrate==4.1.0', 'alembic==1.16.5'])\n"
+    ),
     "migrations/alembic.ini": "[alembic]\n",
     "migrations/env.py": "open('data/notes/migrated', 'a').write('by alembic')",
     "migrations/versions/one.py": "revision = 'abc1'\ndown_revision = None\n",
@@ -235,6 +239,28 @@ def test_migrations_are_found_and_run_and_their_head_is_recorded(host: Host, dep
     host.check_output("rm /srv/migrating/shared/data/notes/migrated")
     assert deploys.run(app_name="migrating", app_migrate=False)[0] == 0
     assert not host.file("/srv/migrating/shared/data/notes/migrated").exists
+
+
+EXTENSION = """
+import setuptools
+setuptools.setup(name="site", version="1", py_modules=["main"], ext_modules=[setuptools.Extension("fast", ["fast.c"])])
+"""
+
+
+def test_what_a_build_lacks_is_named_and_a_deploy_installs_packages(host: Host, deploys: Deploys) -> None:
+    before = active(host, "changing")
+    deploys.write(EXTENSION, "setup.py")
+    deploys.write("#include <Python.h>\n", "fast.c")
+    code, output = deploys.run()
+    assert code != 0
+    assert "app_packages: [build-essential, python3-dev]" in output
+    (deploys.source / "setup.py").unlink()
+    assert not host.package("hello").is_installed
+    code, output = deploys.run(preflight=True, app_python="3.99", app_packages=["hello"])
+    assert code != 0
+    assert "app_python: uv cannot find Python '3.99' on the server" in output
+    assert host.package("hello").is_installed
+    assert active(host, "changing") == before
 
 
 def test_a_release_can_be_built_again_and_stays(host: Host, deploys: Deploys) -> None:

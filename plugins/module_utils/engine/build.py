@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from ansible_collections.slipway.flask.plugins.module_utils.engine import publish, sandbox
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import (
@@ -183,14 +183,21 @@ def schema_of(release: Release, plan: Plan, module: str) -> list[str]:
     raise release.fail(f"app_module: {module!r} printed unexpected output when it was imported:\n{last_lines(output)}")
 
 
-def make(release: Release, plan: Plan) -> list[str]:
-    """Build the release; return the static files that are not published. If it fails, only the record is left.
+class Made(NamedTuple):
+    """What is to be said of a build. refused: static files that are not published, and why. note: see install.unread()."""
+
+    refused: list[str]
+    note: str
+
+
+def make(release: Release, plan: Plan) -> Made:
+    """Build the release. If it fails, only the record is left.
 
     Raises ReleaseError.
     """
     try:
         lay_out(release, plan)
-        module = install(release, plan) if plan.has_application else ""
+        module, note = install(release, plan) if plan.has_application else ("", "")
         if module:
             name_for_flask(release, plan, module)
         refused: list[str] = sandbox.act_as(plan.builder, partial(publish_static, release, plan))
@@ -212,4 +219,4 @@ def make(release: Release, plan: Plan) -> list[str]:
             reason = no_room(release.home) if error.errno in NO_ROOM else f"{type(error).__name__}: {error}"
         release.note(source=plan.source)
         raise release.fail(reason) from None
-    return refused
+    return Made(refused, note)

@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox, secrets
 from ansible_collections.slipway.flask.plugins.module_utils.engine.application import releases
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import FULL, last_lines, no_room
+from ansible_collections.slipway.flask.plugins.module_utils.engine.hints import advice
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import FORMAT, REQUIREMENTS, Plan
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 
@@ -79,9 +80,6 @@ def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
         [uv, "--directory", "..", "pip", "install", "--requirement", "hashes.txt"]
         + (["--require-hashes", "--no-build"] if hashed else []),
     ]
-    further = [[*install, "--override", "../requirements.txt", "--requirement", "../app_requirements.txt"]]
-    if not (code.parent / "app_requirements.txt").read_text().strip():
-        further = []
     if (code / "uv.lock").is_file():
         # First the lock, unchanged; then the app server, whatever version of it is in the lock. Its dependencies are
         # there, in the lock's version or else in that of hashes.txt.
@@ -90,53 +88,69 @@ def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
             # The virtualenv is of this interpreter, whatever a .python-version says; uv would make another.
             [uv, "sync", "--frozen", "--inexact", "--no-default-groups", "--python", python],
             [*install, *(["--no-deps"] if hashed else [])],
-            *further,
         ]
-    install += ["--override", "../requirements.txt"]
-    pyproject = code / "pyproject.toml"
-    if pyproject.is_file() and "project" in (project := tomllib.loads(pyproject.read_text())):
-        return [
-            *begin,
-            [
-                *install,
-                *(["--editable", "."] if "build-system" in project else ["--requirement", "pyproject.toml"]),
-            ],
-            *further,
-        ]
-    own = (code / "requirements.txt").is_file()
-    return [*begin, [*install, "--requirement", "requirements.txt" if own else "../default_requirements.txt"], *further]
+    return [*begin, [*install, "--override", "../requirements.txt", *own_dependencies(code)]]
 
 
-def advice(command: list[str], server: str) -> str:
-    """Return which variable names what a command could not install, and what to do."""
-    if "hashes.txt" in command:
-        return (
-            f"{server}_hashes: {server} could not be installed as this file says. If a hash does not match below, the file is "
-            f"not the one that was pinned: find out why, or give the hashes of {server}_version."
+def further(uv: str) -> list[str]:
+    """Return the uv command that installs app_requirements, whatever the application names."""
+    kit = ["--requirement", "../requirements.txt", "--override", "../requirements.txt"]
+    return [uv, "pip", "install", "--verify-hashes", *kit, "--requirement", "../app_requirements.txt"]
+
+
+def own_dependencies(code: Path) -> list[str]:
+    """Return uv's options that install what the application says it needs. Raises ValueError for what uv cannot read."""
+    file = code / "pyproject.toml"
+    project = tomllib.loads(file.read_text()) if file.is_file() else {}
+    poetry = project.get("tool", {}).get("poetry", {})
+    package = "build-system" in project and poetry.get("package-mode", True)
+    if "project" in project:
+        return ["--editable", "."] if package else ["--requirement", "pyproject.toml"]
+    if (code / "requirements.txt").is_file():
+        return ["--requirement", "requirements.txt"]
+    if poetry and not package:
+        raise ValueError(
+            "uv knows no Poetry project that is not a package. Make a requirements.txt: poetry export --output requirements.txt"
         )
-    if "../default_requirements.txt" in command:
-        return "app_default_requirements: what this file names could not be installed. Fix it."
-    if "../app_requirements.txt" in command:
-        return "app_requirements: what it names could not be installed. Fix it."
-    return (
-        "app_source: the dependencies of the application could not be installed. "
-        "Fix the file that names them (a package that must be compiled needs its headers: app_packages)."
-    )
+    name = str(poetry.get("name", "")).replace("-", "_")
+    if poetry and not ("packages" in poetry or any((code / place).exists() for place in ("src", name, f"{name}.py"))):
+        return ["--requirement", "pyproject.toml"]  # a package in name only
+    if package or (code / "setup.py").is_file():
+        return ["--editable", "."]
+    return ["--requirement", "../default_requirements.txt"]
+
+
+def unread(code: Path, last: list[str]) -> str:
+    """Return what to say of files that name dependencies and do not count. last: the command that installs the application's."""
+    if "../default_requirements.txt" in last:
+        pipfile = " For its Pipfile: pipenv requirements > requirements.txt." if (code / "Pipfile").is_file() else ""
+        return (
+            "app_source: found no uv.lock, pyproject.toml, requirements.txt or setup.py with dependencies: installed flask only "
+            f"(app_default_requirements).{pipfile}"
+        )
+    if (code / "poetry.lock").is_file() and last[-1] in (".", "pyproject.toml"):
+        return (
+            "app_source: its poetry.lock is not read; the versions are those that pyproject.toml allows. A uv.lock pins them (uv lock), "
+            "or, where pyproject.toml has no [project], a requirements.txt (poetry export --output requirements.txt)."
+        )
+    return ""
 
 
 def look(code: Path, plan: Plan) -> dict[str, Any]:
-    """Return what the source says: how it is installed, a digest of what can change that, and the module to serve."""
+    """Return what the source says: how it is installed, a digest of what can change that, the module to serve, a note."""
     file = "pyproject.toml"
     try:
         commands = install_commands(code, plan.uv, plan.python)
         file = "uwsgi.ini"
-        return {"commands": commands, "module": module_of(code, plan), "dependencies": dependencies(code)}
+        module = module_of(code, plan)
+        note = unread(code, commands[-1])
+        return {"commands": commands, "module": module, "dependencies": dependencies(code), "note": note}
     except ValueError as error:  # not TOML, not UTF-8
         return {"wrong": f"app_source: its {file} cannot be read: {error}. Fix it."}
 
 
-def install(release: Release, plan: Plan) -> str:
-    """Make the release's virtualenv; return the module that is served. Raises ReleaseError."""
+def install(release: Release, plan: Plan) -> tuple[str, str]:
+    """Make the release's virtualenv; return the module that is served, and what unread() says. Raises ReleaseError."""
     code, venv, build_user = release.path / "code", release.path / ".venv", plan.builder
     found = sandbox.act_as(build_user, partial(look, code, plan))
     if "wrong" in found:
@@ -154,6 +168,8 @@ def install(release: Release, plan: Plan) -> str:
         if other.record.get("dependencies") == wanted and "built" in other.record
     ]
     commands = found["commands"]
+    if (release.path / "app_requirements.txt").read_text().strip():
+        commands.append(further(plan.uv))
     if same:
         # A sealed release is readable by root only. uv corrects what still differs, such as a package in the source itself.
         latest = max(same, key=lambda other: other.record.get("built", 0))
@@ -198,5 +214,5 @@ def install(release: Release, plan: Plan) -> str:
         if FULL in output:
             raise release.fail(no_room(release.home))
         failed = [line for line in output.splitlines() if line.startswith("+ ")]  # sh -x says what it runs
-        raise release.fail(f"{advice(failed[-1].split() if failed else [], plan.server)}\n{last_lines(output)}")
-    return found["module"]
+        raise release.fail(f"{advice(failed[-1].split() if failed else [], plan, output)}\n{last_lines(output)}")
+    return found["module"], found["note"]

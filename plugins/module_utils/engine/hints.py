@@ -1,0 +1,44 @@
+"""What to do where a build fails: which variable names what could not be installed, and what was missing."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import Plan
+
+# What build tools and uv say, and what to do then.
+HINTS = {
+    r"No such file or directory: '[^']*(gcc|g\+\+|cc)'|command '[^']*(gcc|g\+\+|cc)' failed: No such file|unable to execute '"
+    r"|Python\.h: No such file|Unknown compiler|CMAKE_C(XX)?_COMPILER|linker `cc` not found": "app_packages: a dependency of the "
+    "application has to be compiled, and the compiler is missing. Name what brings it: app_packages: [build-essential, python3-dev].",
+    "does not satisfy Python|incompatible with the project's Python requirement": "app_python: the application needs another "
+    'Python than this one. Name its version, such as "3.14"; uv fetches what the server does not have.',
+    "Distribution not found at: file:": "app_source_path: a dependency lies outside of this folder, which alone travels. Name the folder "
+    "above both, with a requirements.txt there, and app_module from there, such as service.main:app.",
+}
+
+
+def advice(command: list[str], plan: Plan, output: str) -> str:
+    """Return which variable names what a command could not install, and what to do."""
+    server = plan.server
+    if "venv" in command:
+        return (
+            f"app_python: uv cannot find Python {plan.python!r} on the server, nor fetch it. Name a version that exists, such as "
+            '"3.13", or the server\'s own, python3.'
+        )
+    if "hashes.txt" in command:
+        return (
+            f"{server}_hashes: {server} could not be installed as this file says. If a hash does not match below, the file is "
+            f"not the one that was pinned: find out why, or give the hashes of {server}_version."
+        )
+    for words, hint in HINTS.items():
+        if re.search(words, output):
+            return hint
+    if "../default_requirements.txt" in command:
+        return "app_default_requirements: what this file names could not be installed. Fix it."
+    if "../app_requirements.txt" in command:
+        return "app_requirements: what it names could not be installed. Fix it."
+    return (
+        "app_source: the dependencies of the application could not be installed. "
+        "Fix the file that names them (a package that must be compiled needs its headers: app_packages)."
+    )
