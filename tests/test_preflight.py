@@ -211,6 +211,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"app_uv_version": "0.13.0"},
         "app_uv_hashes: uv.txt has no hashes of uv 0.13.0 (app_uv_version). Make a file that",
     ),
+    (
+        {"app_node_version": "1.2.3"},
+        "app_node_hashes: node.txt has no hashes of Node 1.2.3 (app_node_version). Make a file that",
+    ),
     ({"app_uv_hashes": "/nowhere/uv.txt"}, "app_uv_hashes: /nowhere/uv.txt has no hashes of uv"),
     ({"supervisor_program": {"user": "root"}}, "supervisor_program: user cannot be set here"),
     ({"gunicorn_version": "26.0.0"}, "gunicorn_hashes: hashes.txt has no hashes of gunicorn 26.0.0 (gunicorn_version)"),

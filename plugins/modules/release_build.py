@@ -57,6 +57,11 @@ options:
     type: list
     elements: str
     default: []
+  build:
+    description: Shell commands that run in the application's folder once its dependencies are there, as O(user)'s build.
+    type: list
+    elements: str
+    default: []
   prestart:
     description: The prestart commands; the release's id is derived from them too.
     type: list
@@ -127,6 +132,7 @@ ARGUMENTS = {
     "sandbox": {"type": "dict", "required": True},
     "build_service": {"type": "dict", "required": True},
     "shared_dirs": {"type": "list", "elements": "str", "default": []},
+    "build": {"type": "list", "elements": "str", "default": []},
     "prestart": {"type": "list", "elements": "str", "default": []},
     "migrate": {"type": "bool", "default": True},
     "source": {"type": "str", "default": ""},

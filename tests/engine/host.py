@@ -40,6 +40,7 @@ PLAN = Plan(
     sandbox={},
     build_service={},
     shared_dirs=[],
+    build=[],
     prestart=[],
     migrate=True,
     source="v1",

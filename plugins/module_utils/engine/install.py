@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox, secrets
+from ansible_collections.slipway.flask.plugins.module_utils.engine import assets, sandbox, secrets
 from ansible_collections.slipway.flask.plugins.module_utils.engine.application import releases
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import FULL, last_lines, no_room
 from ansible_collections.slipway.flask.plugins.module_utils.engine.hints import advice
@@ -181,8 +181,9 @@ def install(release: Release, plan: Plan) -> tuple[str, str]:
         del commands[:2]
     # The running application may not write here, so the byte code is made now. A file that does not compile may never be
     # imported; the import check decides.
-    script = [shlex.join(command) for command in commands] + ["../.venv/bin/python -m compileall -q . || true"]
     build = release.home / "build"
+    script = [shlex.join(command) for command in commands] + ["../.venv/bin/python -m compileall -q . || true"]
+    script += assets.script(plan.build, plan.uv, build, release.path / "node.txt")
     told = secrets.environment(plan.stage)
     status, output = sandbox.run(
         f"{plan.user}-build",
@@ -203,6 +204,7 @@ def install(release: Release, plan: Plan) -> tuple[str, str]:
             "VIRTUAL_ENV": str(venv),
             "UV_PROJECT_ENVIRONMENT": str(venv),
             "UV_CACHE_DIR": str(build / "cache"),
+            "npm_config_cache": str(build / "npm"),
             "UV_PYTHON_INSTALL_DIR": str(build / "python"),
             "UV_LINK_MODE": "copy",  # they are two mounts
             "UV_COMPILE_BYTECODE": "1",
@@ -213,6 +215,6 @@ def install(release: Release, plan: Plan) -> tuple[str, str]:
     if status != 0:
         if FULL in output:
             raise release.fail(no_room(release.home))
-        failed = [line for line in output.splitlines() if line.startswith("+ ")]  # sh -x says what it runs
+        failed = [line[2:] for line in output.splitlines() if line.startswith("+ ")]  # sh -x says what it runs
         raise release.fail(f"{advice(failed[-1].split() if failed else [], plan, output)}\n{last_lines(output)}")
     return found["module"], found["note"]

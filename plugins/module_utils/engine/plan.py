@@ -17,7 +17,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import
 # Part of every id: raised when the engine makes something else of the same input.
 FORMAT = 8
 # The files of `next` that affect the virtualenv.
-REQUIREMENTS = ("requirements.txt", "hashes.txt", "default_requirements.txt", "app_requirements.txt")
+REQUIREMENTS = ("requirements.txt", "hashes.txt", "default_requirements.txt", "app_requirements.txt", "node.txt")
 # The fields of a plan that are part of the id, in addition to the files of `next` and the interpreter.
 FACTS = (
     "module",
@@ -29,6 +29,7 @@ FACTS = (
     "static_kinds",
     "static_forbidden_suffixes",
     "shared_dirs",
+    "build",
     "uv",
 )
 
@@ -53,6 +54,7 @@ class Plan:
     sandbox: dict[str, Any]
     build_service: dict[str, Any]
     shared_dirs: list[str]
+    build: list[str]
     prestart: list[str]
     migrate: bool
     source: str
