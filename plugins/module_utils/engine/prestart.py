@@ -21,6 +21,7 @@ variables
 trap variables EXIT
 . ./prestart.sh
 """
+FOUND = {"app_migrate": " Slipway found it in the source; with app_migrate: false it is not run."}
 NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 NOT_EXPORTED = {"PWD", "OLDPWD", "SHLVL", "_"}
 
@@ -77,9 +78,8 @@ def commands(release: Release, work: Work) -> list[tuple[str, str]]:
     found = []
     if work.migrate and release.record.get("schema"):
         # FLASK_APP says which application: `flask --app` came with Flask 2.2.
-        found.append(
-            ("app_migrate", "alembic upgrade heads" if (code / "alembic.ini").is_file() else "flask db upgrade")
-        )
+        alembic = (code / "alembic.ini").is_file()
+        found.append(("app_migrate", "alembic upgrade heads" if alembic else "flask db upgrade"))
     if (code / "prestart.sh").is_file():
         found.append(("app_source", PRESTART_SH))
     return [*found, *(("app_prestart", command) for command in work.commands)]
@@ -94,13 +94,8 @@ def prestart(release: Release, work: Work) -> list[str]:
         else:
             status, output = run_command(release, work, ["sh", "-c", command])
         if status != 0:
-            found = (
-                " Slipway found it in the source; with app_migrate: false it is not run."
-                if origin == "app_migrate"
-                else ""
-            )
             raise release.fail(
-                f"{origin}: {command!r} ended with code {status}; the release was not activated.{found} "
+                f"{origin}: {command!r} ended with code {status}; the release was not activated.{FOUND.get(origin, '')} "
                 f"Fix the error below, then deploy again. {release.by_hand(work.user)}\n"
                 f"{last_lines(output)}{read_only(output, release.path / 'code')}"
             )
