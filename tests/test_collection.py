@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -72,6 +73,21 @@ def test_each_playbook_is_found_where_only_the_collection_is_installed(site: Pat
     assert listed.returncode == 0, listed.stdout + listed.stderr
     assert "TAGS: []" in listed.stdout
     assert listed.stderr == ""
+
+
+def test_an_ansible_that_is_too_old_is_an_error(site: Path) -> None:
+    needs = site / "collections/ansible_collections/slipway/flask/meta/runtime.yml"
+    kept = needs.read_text()
+    needs.write_text('requires_ansible: ">=99"\n')
+    try:
+        refused = run(["ansible-playbook", "slipway.flask.site"], site)
+    finally:
+        needs.write_text(kept)
+    assert refused.returncode != 0
+    assert refused.stdout == ""
+    assert re.fullmatch(
+        r"\[ERROR\]: Collection slipway\.flask does not support Ansible version [0-9.]+\n", refused.stderr
+    )
 
 
 def test_a_site_is_not_made_in_the_place_of_another(tmp_path: Path) -> None:

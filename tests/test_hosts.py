@@ -1,0 +1,122 @@
+"""A run that cannot do what it is for is an error: Ansible itself would say that it went well."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from plugin import ROOT
+from test_playbooks import play_of, task_of
+
+PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
+# They follow preflight, and are never run alone.
+PARTS = {"obtain.yml", "protocol.yml", "provision.yml", "release.yml"}
+HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "app_name": "site"}
+
+
+def run(folder: Path, playbook: str | Path, *arguments: str, config: Path = ROOT / "ansible.cfg") -> tuple[int, str]:
+    """Run a playbook in a folder; return its exit code, and what it said in one line."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    done = subprocess.run(
+        [program, str(playbook), *arguments],
+        env={**environment, "ANSIBLE_CONFIG": str(config)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def inventory(folder: Path, **groups: list[str]) -> Path:
+    """Write an inventory with these groups; return its file."""
+    children = {group: {"hosts": dict.fromkeys(hosts)} for group, hosts in groups.items()}
+    path = folder / "hosts.json"
+    path.write_text(json.dumps({"all": {"vars": HERE, "children": children}}))
+    return path
+
+
+def first_hosts(name: str) -> str:
+    """Return the hosts of the first play of a playbook, or of one that it begins with."""
+    first: dict[str, Any] = yaml.safe_load((ROOT / "playbooks" / name).read_text())[0]
+    begins_with = first.get("ansible.builtin.import_playbook", "").removeprefix("slipway.flask.")
+    return first_hosts(f"{begins_with}.yml") if begins_with else str(first["hosts"])
+
+
+@pytest.mark.parametrize("name", sorted(set(PLAYBOOKS) - PARTS))
+def test_each_playbook_asks_first_whether_it_can_do_what_it_is_for(name: str) -> None:
+    assert first_hosts(name).startswith("{{ lookup('slipway.flask.hosts', ")
+
+
+@pytest.mark.parametrize("name", ["deploy.yml", "rollback.yml"])
+@pytest.mark.parametrize("options", ["--tags nginx", "--skip-tags slow", "--start-at-task Nothing"])
+def test_tasks_that_are_left_out_are_an_error(tmp_path: Path, name: str, options: str) -> None:
+    hosts = inventory(tmp_path, app=["one"], edge=["one"], db=[])
+    code, said = run(ROOT, f"playbooks/{name}", f"--inventory={hosts}", *options.split())
+    assert code != 0
+    assert f"{options}: this would leave out tasks that others need. Nothing was changed." in said
+    assert "PLAY [" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"), [("site.yml", "no hosts, or"), ("maintenance.yml", "no hosts in the groups edge, or")]
+)
+def test_an_inventory_without_hosts_is_an_error(tmp_path: Path, name: str, missing: str) -> None:
+    hosts = inventory(tmp_path, app=[], edge=[], db=[])
+    code, said = run(ROOT, f"playbooks/{name}", f"--inventory={hosts}")
+    assert code != 0
+    assert f"-i: the inventory {hosts} has {missing} cannot be read. Nothing was changed. Name the folder" in said
+    assert "PLAY [" not in said
+
+
+def test_a_misspelt_inventory_is_an_error_also_next_to_a_good_one(tmp_path: Path) -> None:
+    hosts = inventory(tmp_path, app=["one"], edge=["one"], db=[])
+    code, said = run(ROOT, "playbooks/status.yml", f"--inventory={hosts}", f"--inventory={tmp_path}/prodution")
+    assert code != 0
+    assert said == f"[ERROR]: Completely failed to parse inventory source {tmp_path}/prodution"
+    # And where a user's own ansible.cfg does not say so.
+    (tmp_path / "ansible.cfg").write_text(f"[defaults]\ncollections_path={ROOT}/.collections\n")
+    code, said = run(ROOT, "playbooks/status.yml", f"--inventory={tmp_path}/prodution", config=tmp_path / "ansible.cfg")
+    assert code != 0
+    assert f"-i: the inventory {tmp_path}/prodution has no hosts in the groups app, db, edge, or cannot be read" in said
+
+
+@pytest.mark.parametrize(
+    ("groups", "variables", "good"),
+    [
+        ({"app": ["one"], "edge": ["one"], "db": []}, {}, True),
+        ({"app": ["one"], "edge": ["one"]}, {"app_server": "none"}, True),
+        ({"app": ["one"], "edge": ["one"]}, {}, False),
+        ({"app": ["one"], "db": ["one"]}, {}, False),
+        ({"app": ["one"], "egde": ["one"], "db": []}, {}, False),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_group_that_is_missing_is_an_error(
+    tmp_path: Path, groups: dict[str, list[str]], variables: dict[str, str], *, good: bool
+) -> None:
+    """It may be misspelt; one without hosts says that it is meant."""
+    preflight = play_of("preflight.yml", "Check before anything is changed")["tasks"]
+    task = task_of(preflight, "Check the groups of the inventory")
+    wired = {"hosts": "all", "gather_facts": False, "roles": [str(ROOT / "playbooks/roles/wiring")]}
+    (tmp_path / "asked.yml").write_text(yaml.safe_dump([{**wired, "tasks": [task]}]))
+    given = [f"--extra-vars={json.dumps(variables)}", f"--inventory={inventory(tmp_path, **groups)}"]
+    code, said = run(ROOT, tmp_path / "asked.yml", *given)
+    assert (code == 0) is good, said
+    missing = ", ".join(f"{group} {groups.get(group, 'missing')}" for group in ("edge", "app", "db"))
+    assert good or f"Now: {missing}." in said
+
+
+def test_site_yml_in_another_folder_says_where_to_run_it(tmp_path: Path) -> None:
+    (tmp_path / "ansible.cfg").write_text("[defaults]\ncollections_path=collections\n")
+    code, said = run(tmp_path, ROOT / "site.yml", config=tmp_path / "ansible.cfg")
+    assert code != 0
+    assert "ansible.cfg: the one of this clone was not read. Run ansible-playbook in the folder of site.yml" in said
