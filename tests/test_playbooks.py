@@ -104,7 +104,8 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
         play_of("protocol.yml", "Have the edge speak uwsgi"),
     )
     (request,) = yaml.safe_load((ROOT / "playbooks/tasks/edge_answers.yml").read_text())
-    known = "{{ [edge_upstream_protocol_now, edge_upstream_socket, uwsgi_protocol_socket, tls_address] }}"
+    asked = request["slipway.flask.edge_request"]
+    known = "{{ [edge_upstream_protocol_now, edge_upstream_socket, uwsgi_protocol_socket, tls_address, release_is_live, _edge_called] }}"
     preflight = play_of("preflight.yml", "Check before anything is changed")["tasks"]
     tasks = [
         task_of(preflight, "Check that the app server and the edge go together"),
@@ -113,7 +114,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
         {**task_of(change["tasks"], "Record that the running release speaks uwsgi"), "when": "goes_on is defined"},
         {
             "ansible.builtin.debug": {"msg": known},
-            "vars": {**request["vars"], "tls_address": request["slipway.flask.edge_request"]["tls_address"]},
+            "vars": {**request["vars"], **{name: asked[name] for name in ("tls_address", "release_is_live")}},
         },
         task_of(change["pre_tasks"], "End the play where the edge speaks what it is to speak"),
         task_of(change["tasks"], "Check that the release listens for uwsgi"),
@@ -141,7 +142,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("case", CASES)
 def test_the_edge_speaks_what_the_release_that_runs_understands(said: dict[str, list[Any]], case: str) -> None:
     """And is changed at the end, where another one has the traffic by then, and has the socket (here none has)."""
-    speaks, socket, opened, _ = said[case][0]
+    speaks, socket, opened, *_ = said[case][0]
     assert speaks == CASES[case][2]
     assert socket == {"http": "/run/site/app.sock", "uwsgi": "/run/site/app.uwsgi"}[speaks]
     assert opened is (CASES[case][0].get("edge_upstream_protocol") == "uwsgi" and case != "no edge")
@@ -155,6 +156,13 @@ def test_the_edge_speaks_what_the_release_that_runs_understands(said: dict[str, 
 def test_the_site_is_asked_over_https_where_it_may_have_it(said: dict[str, list[Any]], case: str) -> None:
     """Elsewhere a redirect there is the application's own. Which names have a certificate, deploy.yml does not know."""
     assert said[case][0][3] == ("127.0.0.1:443" if HTTPS[case][2] else "")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_a_run_that_configured_the_edge_fails_for_it(said: dict[str, list[Any]], case: str) -> None:
+    live, edge = said[case][0][4:]
+    assert live is ("edge_configuration" not in CASES[case][0])
+    assert edge == f"nginx on {case}"
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -65,6 +65,8 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **_: Any) -> list[str]:
         """Return the pattern of the play's hosts."""
-        if not context.CLIARGS.get("syntax") and (wrong := problem(context.CLIARGS, (variables or {})["groups"], terms)):
+        if not context.CLIARGS.get("syntax") and (
+            wrong := problem(context.CLIARGS, (variables or {})["groups"], terms)
+        ):
             raise AnsibleLookupError(wrong)
         return [":".join(terms)]

@@ -8,16 +8,20 @@ module: edge_request
 short_description: Request a page of a site from the web server on this host
 description:
   - Asks for the host by its name whatever DNS says of it, and so works before DNS leads to this server.
-  - It follows a redirect to HTTPS on the same host, to O(tls_address). Other redirects are answers, and so is one by the application
-    where the host has no HTTPS there. Where O(redirects_to) is set, any other answer is a failure.
+  - Where the answer is a redirect to HTTPS on the same host, it asks there too, at O(tls_address). Otherwise a redirect is an answer, and
+    so is one to HTTPS where the host has none yet, which is the application's.
+  - It fails where the web server does not answer, answers with an error (a status from 500), or not with O(redirects_to). 503 with
+    Retry-After is the page of maintenance, and no error.
   - A certificate is not judged, as one that signs itself or is of a CA for tests serves as well here.
 extends_documentation_fragment: [slipway.flask.attributes]
 options:
+  edge: {description: "What the web server is called in messages, such as C(nginx on www1).", type: str, required: true}
   address: {description: "Where the server listens for HTTP, such as C(127.0.0.1:80).", type: str, required: true}
   tls_address:
-    description: Where it has HTTPS for O(host). Empty where it has none, so that a redirect there can only be the application's.
+    description: Where it may have HTTPS for O(host). Empty where it has none.
     type: str
     default: ""
+  tls_expected: {description: Whether it has HTTPS there for certain., type: bool, default: false}
   host: {description: The host name to ask for., type: str, required: true}
   path: {description: "The path, with a query where there is one.", type: str, required: true}
   redirects_to:
@@ -25,6 +29,11 @@ options:
     type: str
     default: ""
   timeout: {description: Seconds to wait for each answer., type: float, default: 30}
+  attempts: {description: "How often it asks, a second after each failure.", type: int, default: 1}
+  release_is_live:
+    description: Whether a release has the traffic already, and nothing but it was to be changed. Then what would be a failure is a warning.
+    type: bool
+    default: false
 attributes:
   check_mode: {support: none}
 author: Slipway (!UNKNOWN)
@@ -33,6 +42,7 @@ author: Slipway (!UNKNOWN)
 EXAMPLES = r"""
 - name: Request the front page
   slipway.flask.edge_request:
+    edge: nginx on www1
     address: 127.0.0.1:80
     tls_address: 127.0.0.1:443
     host: www.example.org
@@ -40,22 +50,22 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-status: {description: The status of the answer., type: int, returned: success}
-https: {description: Whether it came over HTTPS., type: bool, returned: success}
-location: {description: Its header Location; empty where it has none., type: str, returned: success}
-retry_after: {description: Its header Retry-After; empty where it has none., type: str, returned: success}
+problem: {description: What the warning says; empty where all is well., type: str, returned: success}
+status: {description: The status of the answer., type: int, returned: when it answers}
+https: {description: Whether it came over HTTPS., type: bool, returned: when it answers}
+location: {description: Its header Location; empty where it has none., type: str, returned: when it answers}
+retry_after: {description: Its header Retry-After; empty where it has none., type: str, returned: when it answers}
 """
 
 import http.client
 import ssl
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
 REDIRECTS = (301, 302, 303, 307, 308)
-# How an edge redirects. Any other is the application's, which may want HTTPS where the edge has none, or none yet.
-EDGES_OWN = 308
 
 
 class TlsConnection(http.client.HTTPSConnection):
@@ -82,9 +92,13 @@ def ask(connection: http.client.HTTPConnection, host: str, path: str) -> tuple[i
         connection.close()
 
 
-def look(address: str, tls_address: str, host: str, path: str, timeout: float) -> dict[str, Any]:
-    """Return the answer of a site, over HTTPS where it wants that. Raises OSError, ValueError, HTTPException."""
-    status, location, retry_after = ask(http.client.HTTPConnection(address, timeout=timeout), host, path)
+def look(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer of a site, over HTTPS where it wants that. params: the module's.
+
+    Raises OSError, ValueError (a path that is not ASCII), HTTPException.
+    """
+    tls_address, host, path, timeout = (params[name] for name in ("tls_address", "host", "path", "timeout"))
+    status, location, retry_after = ask(http.client.HTTPConnection(params["address"], timeout=timeout), host, path)
     target, named = urlsplit(location), host.strip("[]").lower()
     https = tls_address != "" and status in REDIRECTS and target.scheme == "https" and target.hostname == named
     if https:
@@ -92,46 +106,68 @@ def look(address: str, tls_address: str, host: str, path: str, timeout: float) -
             status, location, retry_after = ask(TlsConnection(tls_address, named, timeout), target.netloc, path)
         # Nothing listens there, or for other sites alone: such a connection is refused, or closed once it is encrypted.
         except (ConnectionError, ssl.SSLError) as error:
-            if status == EDGES_OWN:
-                raise OSError(
-                    f"it redirects to {location}, as the web server does ({status}), and there: {error}. An application that does this by "
-                    "itself should use 301 or 302, or leave it to the web server"
-                ) from error
+            if params["tls_expected"]:
+                raise OSError(f"it redirects to {location}, and there: {error}") from error
             https = False
     return {"status": status, "https": https, "location": location, "retry_after": retry_after}
 
 
-def wrong_redirect(answer: dict[str, Any], host: str, path: str, redirects_to: str) -> str:
-    """Return what is wrong with the answer of a site that only redirects; empty where it leads where it should."""
-    wanted = redirects_to.rstrip("/") + path
-    if not redirects_to or answer["location"] == wanted:
-        return ""
-    got = f"redirects to {answer['location']}" if answer["location"] else f"answers {answer['status']}"
-    return f"edge_redirect_to: {host}{path} should redirect to {wanted}, and {got}. Run site.yml, which configures the edge."
+def wrong_answer(answer: dict[str, Any], params: dict[str, Any]) -> str:
+    """Return what is wrong with the answer of a site; empty where it is well. params: the module's."""
+    page, redirects_to = params["host"] + params["path"], params["redirects_to"]
+    wanted = redirects_to.rstrip("/") + params["path"]
+    if redirects_to and answer["location"] != wanted:
+        got = f"redirects to {answer['location']}" if answer["location"] else f"answers {answer['status']}"
+        return (
+            f"edge_redirect_to: {page} should redirect to {wanted}, and {got}. Run site.yml, which configures the edge."
+        )
+    if answer["status"] >= 500 and not (answer["status"] == 503 and answer["retry_after"]):
+        return f"{params['edge']} answers {page} with {answer['status']}."
+    return ""
+
+
+def attempt(params: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the answer of a site, and what is wrong with it or with the lack of one. params: the module's."""
+    try:
+        answer = look(params)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        said = str(error) or type(error).__name__
+        return (
+            {},
+            f"{params['edge']} does not answer for {params['host']}{params['path']} at {params['address']} ({said}).",
+        )
+    return answer, wrong_answer(answer, params)
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         {
+            "edge": {"type": "str", "required": True},
             "address": {"type": "str", "required": True},
             "tls_address": {"type": "str", "default": ""},
+            "tls_expected": {"type": "bool", "default": False},
             "host": {"type": "str", "required": True},
             "path": {"type": "str", "required": True},
             "redirects_to": {"type": "str", "default": ""},
             "timeout": {"type": "float", "default": 30},
+            "attempts": {"type": "int", "default": 1},
+            "release_is_live": {"type": "bool", "default": False},
         }
     )
     params = module.params
-    redirects_to = params.pop("redirects_to")
-    try:
-        answer = look(**params)
-    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a path that is not ASCII
-        said = str(error) or type(error).__name__
-        module.fail_json(msg=f"{params['address']}, {params['host']}{params['path']}: no answer ({said})")
-    if wrong := wrong_redirect(answer, params["host"], params["path"], redirects_to):
-        module.fail_json(msg=wrong)
-    module.exit_json(**answer)
+    answer, problem = attempt(params)
+    for _ in range(params["attempts"] - 1):
+        if not problem:
+            break
+        time.sleep(1)  # the edge may be starting
+        answer, problem = attempt(params)
+    if problem and not params["release_is_live"]:
+        module.fail_json(msg=problem, **answer)
+    if problem:
+        problem = f"The release is live, but visitors may not see it. {problem}"
+        module.warn(problem)
+    module.exit_json(problem=problem, **answer)
 
 
 if __name__ == "__main__":
