@@ -174,7 +174,7 @@ def test_what_does_not_go_together_is_refused_before_anything_changes(said: dict
 # --- What preflight finds
 
 
-def look(folder: Path) -> list[str]:
+def look(folder: Path, *packages: str) -> list[str]:
     """Ask the server as preflight does, but for its folders; return the lines."""
     (task,) = (
         task
@@ -182,7 +182,8 @@ def look(folder: Path) -> list[str]:
         if task.get("register") == "app_found"
     )
     known = {"app_name": "site", "_app_home": f"{folder}/home", "_app_build_user": "site-build"}
-    script = templated(task["ansible.builtin.raw"], {**known, "app_edge_sites": [f"{folder}/none", f"{folder}/site"]})
+    lists = {"app_edge_sites": [f"{folder}/none", f"{folder}/site"], "app_packages": list(packages)}
+    script = templated(task["ansible.builtin.raw"], {**known, **lists})
     users = f'getent() {{ case $2 in *-build) echo "u:x:1:1::{folder}/home/build:";; *) echo "u:x:1:1::{folder}/home/shared:";; esac; }};'
     done = subprocess.run(
         ["sh", "-c", users + str(script).replace("/run/", f"{folder}/run/")], capture_output=True, text=True, check=True
@@ -206,6 +207,11 @@ def test_preflight_sees_what_the_running_release_and_the_edge_speak(tmp_path: Pa
     (tmp_path / "home/current").unlink()
     (tmp_path / "home/current").symlink_to("releases/b")
     assert look(tmp_path) == ["application", "edge-speaks-uwsgi"]
+
+
+def test_preflight_sees_whether_the_application_s_packages_are_installed(tmp_path: Path) -> None:
+    assert look(tmp_path, "coreutils", "sed") == []
+    assert look(tmp_path, "coreutils", "no such; package") == ["packages-missing"]
 
 
 # --- The socket

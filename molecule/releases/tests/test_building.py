@@ -217,7 +217,7 @@ def test_a_prestart_script_of_the_application_s_is_run(host: Host, deploys: Depl
 
 # Of Flask 2.1, which has no `flask --app`. Migrations of Alembic alone are the example application's.
 FLASK_MIGRATE = {
-    "main.py": f"{GOOD}\nimport flask_migrate\nflask_migrate.Migrate(app, None)\n".replace("VERSION", "1"),
+    "main.py": f"{GOOD}\nimport flask_migrate\nflask_migrate.Migrate().init_app(app)\n".replace("VERSION", "1"),
     "setup.py": (
         "import setuptools\nsetuptools.setup(name='site', version='1', py_modules=['main'], install_requires="
         "['flask==2.1.3', 'werkzeug==2.1.2', 'flask-migrate==4.1.0', 'alembic==1.16.5'])\n"
