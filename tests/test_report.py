@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.flask.plugins.action import show
-from ansible_collections.slipway.flask.plugins.filter import report
+from ansible_collections.slipway.flask.plugins.filter import problems, report
 
 NOW = 1_700_000_000
 ACTIVE, OLD, BROKEN = "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"
@@ -174,3 +174,66 @@ def test_what_a_terminal_would_obey_is_spelled_out() -> None:
     """Logs hold what visitors and applications sent: escape sequences, carriage returns, marks that turn text around."""
     shown = show.visible("a\x1b]0;title\x07b\rc\x9b31m\u202ed\ttab ✓\nnext")
     assert shown == "a\\x1b]0;title\\x07b\\rc\\x9b31m\\u202ed\ttab ✓\nnext"
+
+
+def test_the_edge_is_told_by_its_answer_or_by_what_is_wrong(application: dict[str, Any]) -> None:
+    assert "edge answers 200" in table(application, edge={"status": 200, "problem": ""})
+    down = "nginx on web1 does not answer for book.test/ at 127.0.0.1:80 (refused)."
+    assert f"edge {down}" in table(application, edge={"status": None, "problem": down})
+
+
+# What is down, and what a monitor is told of it.
+DOWN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "nothing": ({}, {}, ""),
+    "host": ({}, {"problem": "it cannot be reached or read."}, "it cannot be reached or read"),
+    "release": ({"active": ""}, {}, "nothing is deployed"),
+    "application": ({"programs": []}, {}, "the application does not run"),
+    "worker": (
+        {
+            "programs": [
+                {"release": ACTIVE, "name": "web", "kind": "web", "state": "running"},
+                {"release": ACTIVE, "name": "mail-1", "kind": "worker", "state": "failing"},
+            ]
+        },
+        {},
+        "mail-1 is failing",
+    ),
+    "supervisor": (
+        {"programs": [{"release": ACTIVE, "name": "supervisor", "kind": "worker", "state": "failing"}]},
+        {},
+        "supervisor is failing; the application does not run",
+    ),
+    "pages": ({"programs": [], "pages": True}, {}, ""),
+    "certificate": (
+        {"certificates": [{"path": "/etc/ssl/book.pem", "until": NOW - 1}]},
+        {},
+        "the certificate /etc/ssl/book.pem has expired",
+    ),
+    "edge": (
+        {},
+        {"edge": {"status": 502, "problem": "nginx on web1 answers / with 502."}},
+        "nginx on web1 answers / with 502",
+    ),
+    "redirect": ({"active": ""}, {"redirect": {"to": "", "problem": "it answers 200."}}, "it answers 200"),
+    "good redirect": ({"active": ""}, {"redirect": {"to": "https://new.test/", "problem": ""}}, ""),
+    "database": (
+        {},
+        {"database": {"name": "book", "bytes": None, "connections": 0, "problem": "psql: refused"}},
+        "database book: psql: refused",
+    ),
+    "no database": (
+        {},
+        {"database": {"name": "book", "bytes": None, "connections": 0, "problem": ""}},
+        "database book: it does not exist",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DOWN)
+def test_a_monitor_is_told_what_is_down(application: dict[str, Any], what: str) -> None:
+    facts, look, problem = DOWN[what]
+    known = {"certificate": "", "database": None, "edge": None, "redirect": None, "problem": ""}
+    hosts = {"web1": {**known, "application": application | facts, **look}}
+    assert problems.status_problems({"application": "book", "hosts": hosts}) == (
+        [f"web1: {problem}."] if problem else []
+    )

@@ -47,19 +47,27 @@ def test_a_status_has_what_is_known_of_each_host() -> None:
         "empty": {"database_status": said("{}"), "certificates_state": said("skipped, since it does not exist")},
         "late": {"certificates_state": said('{"problem": "the CA is away"}')},
         "odd": {"certificates_state": said("", errors=("no program",), code=2)},
-        "old": {"edge_redirect": {"status": 308, "location": "https://new.test/"}},
-        "stopped": {"edge_redirect": {"msg": "no answer"}},
-        "page": {"edge_redirect": {"status": 200, "location": ""}},
+        "old": {"edge_answer": {"status": 308, "location": "https://new.test/"}},
+        "stopped": {"edge_answer": {"msg": "no answer"}},
+        "page": {"edge_answer": {"status": 200, "location": ""}},
         "gone": {},
     }
-    hosts = site_status(hostvars, hostvars, [name for name in hostvars if name != "gone"], "book")["hosts"]
-    nothing = {"certificate": "", "database": None, "redirect": None, "problem": ""}
+    hosts = site_status(hostvars, hostvars, [name for name in hostvars if name != "gone"], "book", redirects=True)[
+        "hosts"
+    ]
+    nothing = {"certificate": "", "database": None, "edge": None, "redirect": None, "problem": ""}
     assert hosts["web1"] == {"application": {"active": "a"}, **nothing}
     assert {name: host["redirect"] for name, host in hosts.items() if host["redirect"]} == {
         "old": {"to": "https://new.test/", "problem": ""},
         "stopped": {"to": "", "problem": "no answer"},
         "page": {"to": "", "problem": "it answers 200, which is not a redirect. Run site.yml."},
     }
+    assert {name: host["edge"] for name, host in hosts.items() if host["edge"]} == {
+        "old": {"status": 308, "problem": ""},
+        "stopped": {"status": None, "problem": "no answer"},
+        "page": {"status": 200, "problem": ""},
+    }
+    assert site_status(["page"], hostvars, ["page"], "book")["hosts"]["page"]["redirect"] is None
     known = {name: hosts[name]["database"] for name in ("db1", "down", "empty")}
     assert known == {
         "db1": {"name": "book", "bytes": 7, "connections": 2, "problem": ""},
@@ -74,6 +82,7 @@ def test_a_status_has_what_is_known_of_each_host() -> None:
         "application": None,
         "certificate": "",
         "database": None,
+        "edge": None,
         "redirect": None,
         "problem": "it cannot be reached or read.",
     }

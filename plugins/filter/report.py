@@ -1,7 +1,7 @@
 """What playbooks/status.yml and playbooks/logs.yml show, as text.
 
 A status is {"application": str, "hosts": {host: {"application": dict | None, "database": dict | None, "certificate": str,
-"redirect": dict | None, "problem": str}}}: "application" is what the module release_status returns, "certificate" what is wrong with its renewal,
+"edge": {"status": int | None, "problem": str} | None, "redirect": dict | None, "problem": str}}}: "application" is what the module release_status returns, "certificate" what is wrong with its renewal,
 "database" {"name": str, "bytes": int | None, "connections":
 int, "problem": str}, "redirect" of a site that does nothing else {"to": str, "problem": str}. A log is {"title": str, "lines": list[str]}.
 """
@@ -168,6 +168,8 @@ def of_host(name: str, host: str, look: Facts) -> list[str]:
         # It has no releases that a lock would be for.
         leads = ("redirects to", redirect["to"]) if redirect["to"] else ("redirect", redirect["problem"])
         rows = [leads, *(row for row in rows if row[0] != "lock")]
+    elif look.get("edge"):
+        rows.append(("edge", look["edge"]["problem"] or f"answers {look['edge']['status']}"))
     if look["certificate"]:
         rows.append(("renewal", look["certificate"]))
     if look["database"] and (not facts or facts["releases"] or look["database"]["bytes"] is not None):

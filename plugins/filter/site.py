@@ -71,19 +71,29 @@ def certificate_of(said: Facts) -> str:
     return str(json.loads(text)["problem"]) if text.startswith("{") else ""
 
 
-def redirect_of(said: Facts) -> dict[str, str] | None:
-    """Return where a site that only redirects leads to, by the answer of its edge; None where it was not asked."""
+def edge_of(said: Facts) -> dict[str, Any] | None:
+    """Return how the edge answers for the site; None where it was not asked."""
     if "status" not in said and "msg" not in said:
         return None
-    problem = said.get("msg") or f"it answers {said['status']}, which is not a redirect. Run site.yml."
+    return {"status": said.get("status"), "problem": said.get("msg", "")}
+
+
+def redirect_of(said: Facts) -> dict[str, str] | None:
+    """Return where a site that only redirects leads to, by the answer of its edge; None where it was not asked."""
+    if not edge_of(said):
+        return None
+    problem = said.get("msg") or f"it answers {said.get('status')}, which is not a redirect. Run site.yml."
     to = said.get("location", "")
     return {"to": to, "problem": "" if to else problem}
 
 
 def site_status(
-    hosts: Iterable[str], hostvars: Mapping[str, Facts], reached: Iterable[str], name: str
+    hosts: Iterable[str], hostvars: Mapping[str, Facts], reached: Iterable[str], name: str, *, redirects: bool = False
 ) -> dict[str, Any]:
-    """Return how an application is on all of its hosts, as status_table shows it. reached: the hosts that could be asked."""
+    """Return how an application is on all of its hosts, as status_table shows it.
+
+    reached: the hosts that could be asked. redirects: whether the site does nothing else.
+    """
     return {
         "application": name,
         "hosts": {
@@ -91,7 +101,8 @@ def site_status(
                 "application": hostvars[host].get("application_status", {}).get("status"),
                 "database": database_of(hostvars[host].get("database_status", {}), name),
                 "certificate": certificate_of(hostvars[host].get("certificates_state", {})),
-                "redirect": redirect_of(hostvars[host].get("edge_redirect", {})),
+                "edge": edge_of(hostvars[host].get("edge_answer", {})),
+                "redirect": redirect_of(hostvars[host].get("edge_answer", {})) if redirects else None,
                 "problem": "" if host in reached else UNREACHABLE,
             }
             for host in hosts

@@ -7,12 +7,13 @@ import http.server
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.slipway.flask.plugins.module_utils.engine import files, gate
+from ansible_collections.slipway.flask.plugins.module_utils.engine import database, files, gate
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError
 from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check
 from ansible_collections.slipway.flask.plugins.modules import release_start
@@ -101,7 +102,7 @@ def test_one_that_answers_500_and_above_is_stopped_and_marked_failed(
 ) -> None:
     site, release = host.traffic(), host.release(NEW, instance=LAST_WORDS)
     # Its time is over once it was asked, however long the answer took.
-    monkeypatch.setattr(gate, "time", SimpleNamespace(monotonic=iter([0.0, 0.0, 1e9]).__next__))
+    monkeypatch.setattr(gate, "time", SimpleNamespace(monotonic=iter([0.0, 0.0, 1e9]).__next__, time=time.time))
     with serving(site.socket(NEW), 503), pytest.raises(ReleaseError) as error:
         gate.start(site, release, CHECK, undo=False)
     first, *rest = str(error.value).splitlines()
@@ -237,3 +238,43 @@ def test_an_active_release_that_answers_is_settled_where_no_other_runs(host: Hos
         alone = run_module(release_start.main, **gate)
     assert [(result["changed"], result["settled"]) for result in (beside, alone)] == [(False, False), (False, True)]
     assert asked(release) == []
+
+
+def test_the_log_is_asked_since_this_start(host: Host) -> None:
+    """A release that is tried once more has the lines of its first try in the same journal."""
+    failing = 'case $1 in start) echo no >&2; exit 1 ;; log) echo "since $LOG_SINCE" ;; esac'
+    site, release = host.traffic(), host.release(NEW, instance=failing)
+    before = int(time.time())
+    with pytest.raises(ReleaseError, match=r"\nsince @\d+$") as error:
+        gate.start(site, release, CHECK, undo=False)
+    assert before <= int(str(error.value).rpartition("@")[2]) <= time.time()
+
+
+def test_a_database_that_is_down_is_named(host: Host, tmp_path: Path) -> None:
+    site, release = host.traffic(), host.release(NEW, instance="[ $1 != start ] || { echo no >&2; exit 1; }")
+    (release.path / "env").write_text(f"A=1\nDATABASE_URL='postgresql:///site?host={tmp_path}'\n")
+    listens = tmp_path / ".s.PGSQL.5432"
+    with pytest.raises(ReleaseError) as error:
+        gate.start(site, release, CHECK, undo=False)
+    first = str(error.value).splitlines()[0]
+    assert first.endswith(
+        f" The database does not answer at {listens} (No such file or directory): see `systemctl status 'postgresql@*'` there."
+    )
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(listens))
+        server.listen()
+        with pytest.raises(ReleaseError) as error:
+            gate.start(site, release, CHECK, undo=False)
+    assert "database" not in str(error.value)
+
+
+def test_a_database_on_another_host_is_named_and_another_kind_is_not_asked() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        url = f"postgresql+psycopg://site:secret@127.0.0.1:{port}/site"
+        assert f" at 127.0.0.1:{port} (Connection refused)" in database.refusal(url)
+        assert "secret" not in database.refusal(url)
+        server.listen()
+        assert database.refusal(url) == ""
+    assert database.refusal("mysql://127.0.0.1:1/site") == database.refusal("") == ""

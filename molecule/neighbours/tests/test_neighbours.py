@@ -85,29 +85,34 @@ def unnoticed_by(neighbour: Site) -> Iterator[None]:
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def status(site: Site, *arguments: str, **variables: object) -> dict[str, Any]:
-    """Return the status for machines, as `grep '^{' | jq` would read it, and check that looking changed nothing."""
+def status(site: Site, *arguments: str, down: str = "", **variables: object) -> dict[str, Any]:
+    """Return the status for machines, as `grep '^{' | jq` would read it, and check that looking changed nothing.
+
+    down: what it says that is down, which its exit code tells.
+    """
     code, output = site.playbook("status", *arguments, status_format="json", **variables)
-    assert code == 0, output
+    assert (code != 0) == bool(down), output
+    assert down in output
     assert "changed=0" in output
     (line,) = (line for line in output.splitlines() if line.startswith("{"))
     found: dict[str, Any] = json.loads(line)["hosts"][SERVER]
     return found
 
 
-def shown(site: Site, *arguments: str, **variables: object) -> str:
-    """Return the status for people."""
+def shown(site: Site, *arguments: str, down: str = "", **variables: object) -> str:
+    """Return the status for people. down: as above."""
     code, output = site.playbook("status", *arguments, **variables)
-    assert code == 0, output
+    assert (code != 0) == bool(down), output
+    assert down in output
     assert "changed=0" in output
     return output
 
 
 def test_the_status_of_what_is_not_deployed_is_one_message() -> None:
-    output = shown(TIDES, app_name="newcomer")
+    output = shown(TIDES, down="nothing is deployed;", app_name="newcomer")
     assert f"newcomer on {SERVER}: nothing is deployed yet. Run ansible-playbook site.yml to deploy it." in output
     assert "disk" not in output
-    assert status(TIDES, app_name="newcomer")["application"]["releases"] == []
+    assert status(TIDES, down="nothing is deployed", app_name="newcomer")["application"]["releases"] == []
 
 
 def test_deploys_and_rollbacks_of_the_one_are_unnoticed_by_the_other() -> None:
@@ -181,7 +186,9 @@ def test_the_status_works_with_an_application_that_is_down_and_tells_of_its_cert
     host.check_output(f"{request} 2>/dev/null && cp -p {site} /root/tides && systemctl stop tides@{release}")
     host.check_output(f"printf 'ssl_certificate {certificate};\nssl_certificate /nowhere.pem;\n' >> {site}")
     try:
-        output = shown(TIDES)
+        output = shown(
+            TIDES, down="the application does not run; the certificate /nowhere.pem cannot be read; nginx on"
+        )
     finally:
         host.check_output(f"mv /root/tides {site} && rm {certificate} && systemctl start tides@{release}")
     assert re.search(r"web +web +stopped", output)
@@ -326,7 +333,7 @@ def test_the_database_stays_until_it_is_said_to_go() -> None:
     assert "the database, if there is one, was kept" in output
     assert leftovers(TIDES) == ""
     assert int(sql(TIDES, "select count(*) from tide")) > 0
-    assert "nothing is deployed yet" in shown(TIDES)
+    assert "nothing is deployed yet" in shown(TIDES, down="nothing is deployed;")
     code, output = TIDES.playbook("remove", remove="tides", remove_database=True)
     assert code == 0, output
     assert f"{SERVER}: tides was not found, nothing was removed." in output

@@ -8,6 +8,7 @@ install      the release's virtualenv
 publish      its static files, as far as visitors may have them
 sandbox      the application's files are run, read and copied with the rights of one of its users
 prestart     migrations and the like, once for a release
+database     whether it answers, for the message of a release that failed
 gate         it starts on its own socket and must answer
 protocol     what the edge speaks to the application, and which releases understand it
 traffic      which instance the edge connects to, and which others still run

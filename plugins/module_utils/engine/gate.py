@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from ansible_collections.slipway.flask.plugins.module_utils.engine import database
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError, read_only
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import POLL_SECONDS, Traffic
@@ -72,14 +73,14 @@ def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> No
         return
     active = traffic.active
     traffic.make_run_folder(traffic.answering)
-    release.note(running=True)
+    release.note(running=True, started=int(time.time()))
     started = release.instance("start")
     wrong = started.stderr.strip() if started.returncode else healthy(traffic, release, check)
     if not wrong:
         return
     what = f"app_health_path: the release {release.id} {{}}: {wrong}. It must answer GET "
     what += f"{check.path} with a status below 500 within {check.timeout} s "
-    what += "(app_health_timeout_seconds).{}\nIts last log lines:\n"
+    what += "(app_health_timeout_seconds).{}" + database.missing(release) + "\nIts last log lines:\n"
     log = release.log
     if release.id in (active, traffic.answering):
         raise ReleaseError(what.format("has the traffic and is not healthy", " It was left as it is.") + log)

@@ -7,7 +7,7 @@ import secrets
 import shlex
 from typing import Any, NamedTuple
 
-from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox
+from ansible_collections.slipway.flask.plugins.module_utils.engine import database, sandbox
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import last_lines, read_only
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import replace
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release, now
@@ -96,7 +96,7 @@ def prestart(release: Release, work: Work) -> list[str]:
         if status != 0:
             raise release.fail(
                 f"{origin}: {command!r} ended with code {status}; the release was not activated.{FOUND.get(origin, '')} "
-                f"Fix the error below, then deploy again. {release.by_hand(work.user)}\n"
+                f"Fix the error below, then deploy again. {release.by_hand(work.user)}{database.missing(release)}\n"
                 f"{last_lines(output)}{read_only(output, release.path / 'code')}"
             )
         outputs.append(f"{command}:\n{last_lines(output)}")

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -91,11 +92,14 @@ class Release:
     def instance(self, verb: str) -> subprocess.CompletedProcess[str]:
         """Tell the process manager what to do with the release's programs (bin/instance says which verbs there are)."""
         program = [str(self.path / "bin/instance"), verb]
-        return subprocess.run(program, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        since = {"LOG_SINCE": f"@{self.record.get('started', 0)}"}  # for `log`: not what an earlier start left
+        return subprocess.run(
+            program, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env={**os.environ, **since}
+        )
 
     @property
     def log(self) -> str:
-        """The end of what its programs logged."""
+        """The end of what its programs have logged since the last start."""
         return last_lines(self.instance("log").stdout, LOG_LINES)
 
 
