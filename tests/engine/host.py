@@ -99,7 +99,7 @@ class Host:
         (release.path / "bin").mkdir(parents=True)
         (release.path / "code").mkdir()
         program = release.path / "bin/instance"
-        program.write_text(f'#!/bin/sh\necho "$1" >> "$0.asked"\n{instance}\n')
+        program.write_text(f'#!/bin/sh\necho "$*" >> "$0.asked"\n{instance}\n')
         program.chmod(0o755)
         release.note(**{"state": "built", "layout": LAYOUT, **record})
         return release
@@ -119,6 +119,6 @@ class Host:
 
 
 def asked(release: Release) -> list[str]:
-    """Return the verbs that a release's bin/instance was asked."""
+    """Return the verbs that a release's bin/instance was asked, with what follows them."""
     path = release.path / "bin/instance.asked"
-    return path.read_text().split() if path.exists() else []
+    return path.read_text().splitlines() if path.exists() else []

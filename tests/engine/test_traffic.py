@@ -79,7 +79,7 @@ def test_connections_that_do_not_end_are_cut(host: Host) -> None:
         visitor.connect(str(site.socket(OLD)))
         assert site.retire([old], 0) >= 0
         assert traffic.connections(site.socket(OLD)) == 1
-    assert asked(old) == ["stop"]
+    assert asked(old) == [f"stop {traffic.LAST_SECONDS}"]
 
 
 def test_what_runs_beside_the_wanted_release_is_known_by_its_record_or_its_socket(host: Host) -> None:

@@ -91,7 +91,7 @@ class Release:
 
     def instance(self, verb: str) -> subprocess.CompletedProcess[str]:
         """Tell the process manager what to do with the release's programs (bin/instance says which verbs there are)."""
-        program = [str(self.path / "bin/instance"), verb]
+        program = [str(self.path / "bin/instance"), *verb.split()]
         since = {"LOG_SINCE": f"@{self.record.get('started', 0)}"}  # for `log`: not what an earlier start left
         return subprocess.run(
             program, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env={**os.environ, **since}

@@ -22,6 +22,8 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.files import 
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 
 POLL_SECONDS = 0.05
+# For a request that has not ended with the drain: a stream or a WebSocket never would, and the others go on for their visitors.
+LAST_SECONDS = 5
 # Where systemd-tmpfiles and systemd look.
 TMPFILES = Path("/etc/tmpfiles.d")
 UNITS = Path("/etc/systemd/system")
@@ -183,21 +185,32 @@ WantedBy=local-fs.target
             if folder.name not in (former, mark):
                 folder.rmdir()
 
+    def is_connected(self, release: Release) -> bool:
+        """Whether a client has a connection to a release's instance, be it a request, a stream or a WebSocket."""
+        return any(map(connections, self.sockets(release.id)))
+
     def retire(self, gone: list[Release], drain_timeout: float) -> float:
-        """Wait until no client is connected to instances without traffic, and stop them; return the seconds waited."""
+        """Wait until no client is connected to instances without traffic, and stop them; return the seconds waited.
+
+        Whoever is connected still after drain_timeout seconds is cut LAST_SECONDS later, and not after the app server's
+        graceful timeout on top.
+        """
         begin = time.monotonic()
         for old in gone:
-            while any(map(connections, self.sockets(old.id))) and time.monotonic() - begin < drain_timeout:
+            while self.is_connected(old) and time.monotonic() - begin < drain_timeout:
                 time.sleep(POLL_SECONDS)
         waited = time.monotonic() - begin
         for old in gone:
-            self.stop(old)
+            self.stop(old, str(LAST_SECONDS) if self.is_connected(old) else "")
         return waited
 
-    def stop(self, release: Release) -> None:
-        """Stop a release's programs, and start them at no boot."""
+    def stop(self, release: Release, seconds: str = "") -> None:
+        """Stop a release's programs, and start them at no boot.
+
+        seconds: how long requests may go on, where it is not the app server's graceful timeout.
+        """
         if (release.path / "bin/instance").exists():
-            release.instance("stop")
+            release.instance(f"stop {seconds}".rstrip())
             release.note(running=False)
         for socket in self.sockets(release.id):
             with contextlib.suppress(OSError):  # the application may have put something else in its place
