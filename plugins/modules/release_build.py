@@ -19,6 +19,7 @@ description:
   - What the source brings runs as C(<user>-build), as a service of systemd with O(build_service), and no process of it is
     left when the release is sealed. A finished release belongs to root, and O(user) may only read it.
   - The module is imported as O(user), with the release's settings, as a service with O(sandbox).
+  - Warns where the application has a package for WebSockets that do not work under the app server.
   - Fails, and marks the release failed, where a dependency cannot be installed or the module does not import; what was
     built of it is removed again.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step]
@@ -112,6 +113,7 @@ import os
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.flask.plugins.module_utils.engine import websockets
 from ansible_collections.slipway.flask.plugins.module_utils.engine.build import Made, make
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import last_lines
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import replace
@@ -160,6 +162,8 @@ def main() -> None:
         with step(module) as deploy:
             deploy.note(step="build", id=release.id, source=plan.source)
             made = make(release, plan)
+        if said := websockets.warning(release, plan.server):
+            module.warn(said)
     record = release.record
     module.exit_json(
         changed=not built,
