@@ -17,8 +17,8 @@ SIZE = re.compile(r"[0-9]+[kmg]?", re.IGNORECASE)
 COOKIE = re.compile(r"[A-Za-z0-9_.-]+\*?")
 # nginx has room for a name of that length behind the longest name of a site (variables_hash_bucket_size).
 MOST_LETTERS = 32
-# What a map of nginx takes for something else than a value.
-KEYWORDS = ("default", "hostnames", "include", "volatile")
+# What a map of nginx takes for something else than a value, and what the edges call WebSockets of any path.
+KEYWORDS = ("default", "hostnames", "include", "volatile", "websocket")
 COUNTS = ("requests_per_minute", "connections")
 # What is not said of a path. "" and 0 of the last two are the edge's own; a body_limit of "0" is unlimited.
 UNSAID: dict[str, Any] = {

@@ -122,15 +122,6 @@ def test_an_upload_is_passed_on_while_it_comes(edge: Edge, stats: Stats) -> None
         assert upload.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
 
 
-def test_an_answer_is_passed_on_while_it_comes(edge: Edge) -> None:
-    with contextlib.closing(edge.connect("two.test")) as connection:
-        connection.request("GET", "/upload/drip", headers={"Host": "two.test"})
-        answer = connection.getresponse()
-        assert answer.read1(100) == b"data: 1\n"
-        assert edge.ask("/upload/go-on", "two.test").status == 200
-        assert answer.read() == b"data: 2\n"
-
-
 def test_a_path_has_its_own_time_for_the_application(edge: Edge, run: Run) -> None:
     """The second site's is 5 seconds, that of /upload 60."""
     with contextlib.closing(edge.connect("two.test")) as connection:

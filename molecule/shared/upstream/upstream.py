@@ -9,7 +9,8 @@ GET         /fresh            answered on a new connection; one that was used be
 GET         /hang             accepted and never answered
 GET         /status/<code>    a page with that status
 POST        /upload           as /echo; /stats tells how much of the last body is there already
-GET         .../drip          an answer in two parts, the second when .../go-on was asked for
+GET         .../drip          an event stream in two parts, the second when .../go-on was asked for
+GET         .../socket        a WebSocket for who asks for one as RFC 6455 has it: the path, then what comes, without frames
 GET         .../headers?a=b   an answer with these headers, and another number each time
 GET         /stats            requests counted by method, and the connections open besides this one
 """
@@ -83,15 +84,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return body
 
     def drip(self) -> None:
-        """Answer in two parts; the second one waits until it is asked for."""
+        """Answer in two parts, as app servers send events; the second one waits until it is asked for."""
         GO_ON.clear()
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Content-Length", "16")
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.wfile.write(b"data: 1\n")
+        self.wfile.write(b"8\r\ndata: 1\n\r\n")
         GO_ON.wait(60)
-        self.wfile.write(b"data: 2\n")
+        self.wfile.write(b"8\r\ndata: 2\n\r\n0\r\n\r\n")
+
+    def open_socket(self) -> None:
+        """Change the protocol for who asks for that; send the path that was asked for, and back what comes, until the end."""
+        if [self.headers.get(name, "").lower() for name in ("Connection", "Upgrade")] != ["upgrade", "websocket"]:
+            self.answer(b"", status=426)
+            return
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+        while piece := self.rfile.read1(65536):
+            self.wfile.write(piece)
+        self.close_connection = True
 
     def go_on(self) -> None:
         """Let the second part of an answer come."""
@@ -99,11 +114,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(b"")
 
     def answer_as_told(self, what: str, query: str) -> None:
-        """Answer in two parts, let the second of them come, or send headers that the query names."""
+        """Answer in two parts, let the second of them come, open a WebSocket, or send headers that the query names."""
         if what == "drip":
             self.drip()
         elif what == "go-on":
             self.go_on()
+        elif what == "socket":
+            self.open_socket()
         else:
             self.answer(f"{NAME} {next(NUMBERS)}".encode(), headers=dict(urllib.parse.parse_qsl(query)))
 
@@ -124,7 +141,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.close_connection = True
             case ["hang"]:
                 threading.Event().wait(60)
-            case [*_, "drip" | "go-on" | "headers" as last]:
+            case [*_, "drip" | "go-on" | "headers" | "socket" as last]:
                 self.answer_as_told(last, query)
             case ["large.json"]:
                 self.answer(json.dumps(list(range(2000))).encode())
