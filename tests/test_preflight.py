@@ -54,12 +54,63 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"app_build_deploy_key": KEY},
         "app_build_deploy_key: app_build_known_hosts is empty, so no host is connected to.",
     ),
-    ({"app_domains": []}, "app_domains: it is empty"),
+    ({"app_env": None}, "app_env: it is empty (null). Give it a value, or take the line out."),
+    ({"app_env": {"DEBUG": None}}, "app_env: DEBUG is empty (null). Give it a value, or take the line out."),
+    ({"app_env": {"HOSTS": ["a", "b"]}}, "app_env: HOSTS is a list, and has to be text."),
+    ({"app_env": ["DEBUG=1"]}, "app_env: it is a list, and has to be a dictionary (lines of NAME: value)."),
+    ({"app_env": "DEBUG=1"}, "app_env: it is not a dictionary (lines of NAME: value)."),
+    ({"app_workers": None}, "app_workers: it is empty (null)."),
+    ({"app_domains": [None]}, "app_domains: entry 1 is empty (null)."),
+    ({"app_domains": [{"www.site.test": None}]}, "app_domains: entry 1 is a dictionary, and has to be text."),
+    ({"app_releases_kept": "many"}, 'app_releases_kept: "many" is not a whole number.'),
+    ({"app_static_dir": False}, 'app_static_dir: it is false, and has to be text. Put it into quotes, such as "no".'),
+    ({"app_migrate": "perhaps"}, 'app_migrate: "perhaps" is not true or false.'),
+    ({"edge_tls": "maybe"}, 'edge_tls: "maybe" is not one of acme, provided, selfsigned, off.'),
     (
-        {"app_domains": ["http://site.test", "https://site.test"]},
-        "app_domains: http://site.test, https://site.test is a URL. List each host name once, without http:// and https://; "
-        "edge_tls says whether it has HTTPS.",
+        {"app_workers": [{"nam": "mail", "command": "x"}]},
+        "app_workers: entry 1: nam is not one of command, count, name.",
     ),
+    ({"app_workers": [{"name": "mail"}]}, "app_workers: entry 1: command is missing."),
+    ({"app_health_path": "health z"}, 'app_health_path: "health z" is not a path of the site: it begins with a slash'),
+    (
+        {"app_timers": [{"name": "a", "command": "b", "on_calendar": "daily\nUser=root"}]},
+        'app_timers: entry 1: on_calendar: "daily\\nUser=root" is not a calendar expression',
+    ),
+    (
+        {"nginx_client_max_body_size": "16m; return 301 http://evil/"},
+        'nginx_client_max_body_size: "16m; return 301 http://evil/" is not a size: a number of bytes, or one with k, m or g',
+    ),
+    ({"nginx_gzip_types": ["text/css; #"]}, 'nginx_gzip_types: entry 1: "text/css; #" is not a type of content'),
+    ({"nginx_worker_processes": "1; x"}, 'nginx_worker_processes: "1; x" is not a number, or auto.'),
+    (
+        {"edge_real_ip_header": "X-Real\n"},
+        'edge_real_ip_header: "X-Real\\n" has a line break or another control character.',
+    ),
+    ({"edge_static_immutable_names": ["a\\"]}, "is not a regular expression that ends without a backslash."),
+    (
+        {"edge_response_headers": {"X-Own": "a\nb"}},
+        'edge_response_headers: X-Own: "a\\nb" has a line break or another control character. Write it on one line.',
+    ),
+    ({"edge_response_headers": {"X\nY": "a"}}, 'edge_response_headers: "X\\nY" is not a name.'),
+    ({"supervisor_tmp_size": "1m x $(id)"}, 'supervisor_tmp_size: "1m x $(id)" is not a size'),
+    ({"supervisor_program": {"priority": "1\nuser=root"}}, "supervisor_program: priority: "),
+    ({"gunicorn_settings": {"x = 1; y": 2}}, 'gunicorn_settings: "x = 1; y" is not the name of a setting of gunicorn'),
+    ({"app_server": "uwsgi", "uwsgi_settings": {"log-slow": "1\u2028master = false"}}, "has a line break"),
+    ({"app_domains": []}, "app_domains: it is empty. List the host names that the site answers to."),
+    (
+        {"app_domains": ["site.test", "http://site.test", "https://site.test"]},
+        'app_domains: "http://site.test" is a URL. List host names alone, without http://, https:// and a path; edge_tls says whether '
+        'the site has HTTPS. "https://site.test" is a URL.',
+    ),
+    ({"app_domains": ["a..b"]}, 'app_domains: "a..b" has a dot too many.'),
+    ({"app_domains": ["-x"]}, 'app_domains: "-x" is not a host name.'),
+    ({"app_domains": ["*"]}, 'app_domains: "*" is not a pattern that Slipway supports. Write *.example.org'),
+    ({"app_domains": ["my_site.test"]}, 'app_domains: "my_site.test" has an underscore, which no host name may have.'),
+    ({"app_domains": ["bücher.test"]}, "Write it as browsers ask for it: xn--bcher-kva.test."),
+    ({"app_domains": ["straße.test"]}, "Write it as your registrar shows it for DNS, beginning with xn--."),
+    ({"app_domains": ["site.test:8080"]}, 'app_domains: "site.test:8080" has a port. Write site.test;'),
+    ({"app_domains": ["::1"]}, 'app_domains: "::1" is an IPv6 address, which needs brackets. Write it as "[::1]".'),
+    ({"app_domains": ["1.2.3"]}, 'app_domains: "1.2.3" is neither an IP address nor a host name.'),
     ({"app_disk_max": "lots"}, "app_disk_max: lots is not a size. Use a whole number and M, G or T"),
     ({"app_static_url": "/"}, "app_static_url: / is not a folder of the site"),
     ({"app_static_dir": ".."}, "app_static_dir: .. is not a folder below the source"),
@@ -129,7 +180,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"nginx_tls_listen": ["80"]}, "nginx_tls_listen: 80 is in nginx_listen too"),
     ({"nginx_tls_listen": [], "edge_tls": "selfsigned"}, "nginx_tls_listen: it is empty"),
-    ({"edge_server_names": ["https://site.test"]}, "without http:// and without a port. HTTPS is edge_tls"),
     ({"edge_canonical_host": "www.site.test"}, 'edge_canonical_host: "www.site.test" must be one of the site'),
     (
         {"edge_server_names": ["*.site.test"], "edge_canonical_host": "*.site.test"},
@@ -235,6 +285,24 @@ CASES: list[tuple[dict[str, Any], str]] = [
 # And what can work.
 GOOD_CASES: list[dict[str, Any]] = [
     {},
+    {
+        "app_domains": [
+            "site.test",
+            "*.site.test",
+            ".other.test",
+            "203.0.113.5",
+            "[2001:db8::5]",
+            "localhost",
+            "xn--bcher-kva.test",
+        ]
+    },
+    {"app_env": {"PEM": "a\nb\n", "DEBUG": True, "WORKERS": 3}, "app_prestart": ["true\ntrue"]},
+    {
+        "edge_paths": [{"path": "/x", "allow": None, "timeout_seconds": 5}],
+        "nginx_worker_processes": 4,
+        "app_releases_kept": "5",
+    },
+    {"app_health_path": "/healthz?deep=1", "gunicorn_settings": {"logconfig_dict": {"version": 1}, "proc_name": None}},
     {"app_server": "uwsgi"},
     {"app_server": "granian"},
     {"certificates_source": "acme", "edge_server_names": ["book.example.org", "203.0.113.5"]}
@@ -275,7 +343,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "certificates_edge": {"service": "nginx", "test": ["true"]},
         "edge": "nginx",
         "edge_site_name": "guestbook",
-        "edge_server_names": ["site.test"],
+        "edge_server_names": "{{ app_domains }}",
         "edge_tls_certificate": "/etc/ssl/site.pem",
         "edge_upstream_socket": "/run/guestbook/app.sock",
         "app_server": "gunicorn",
@@ -286,12 +354,14 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         **dict.fromkeys(["gunicorn_workers", "granian_workers", "granian_blocking_threads"], 2),
     }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": here}}))
+    roles = ["app", "connection_limit", "certificates", "edge", "nginx", "apache", "supervisor", "{{ app_server }}"]
     tasks = [
         {"ansible.builtin.import_tasks": str(ROOT / "playbooks/tasks/app_name.yml")},
+        {"slipway.flask.validate_variables": {"roles": roles, "path": str(ROOT / "roles"), "others": ["edge"]}},
         {"ansible.builtin.import_role": {"name": "slipway.flask.app", "tasks_from": "preflight"}},
+        {"ansible.builtin.include_role": {"name": "slipway.flask.{{ edge }}", "tasks_from": "arguments"}},
         {"ansible.builtin.import_role": {"name": "slipway.flask.connection_limit", "tasks_from": "arguments"}},
         {"ansible.builtin.import_role": {"name": "slipway.flask.certificates", "tasks_from": "arguments"}},
-        {"ansible.builtin.include_role": {"name": "slipway.flask.{{ edge }}", "tasks_from": "arguments"}},
         {"ansible.builtin.include_role": {"name": "slipway.flask.{{ app_server }}", "tasks_from": "arguments"}},
         {"ansible.builtin.import_role": {"name": "slipway.flask.supervisor", "tasks_from": "arguments"}},
     ]

@@ -437,7 +437,7 @@ def test_a_directive_that_systemd_would_ignore_is_refused(site: Instance, host: 
     """A misspelt one would leave an application less guarded, or more, than its reader believes."""
     result = run(host, {name: value})
     assert result.returncode != 0
-    assert "systemd_service, process_manager_timers: nothing was changed, as systemd would ignore" in said(result)
+    assert "systemd_service, app_timers: nothing was changed, as systemd would ignore" in said(result)
     assert f"ignore {name}={value}:" in said(result)
     assert site.show("NeedDaemonReload") == "no"
 
