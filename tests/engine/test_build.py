@@ -106,6 +106,19 @@ def test_a_source_without_the_application_says_where_it_is_named(source: Build) 
     assert source.failing(server="uwsgi").startswith("uwsgi.ini: 'site:application' cannot be imported.")
 
 
+def test_a_module_that_starts_a_server_is_told_where_to_put_that(source: Build, host: Host) -> None:
+    """With Flask itself, which the example application has; of others all that is known is that they do not return."""
+    host.program("python-with-flask", f'exec {ROOT}/.venv-app/bin/python "$@"')
+    host.program("uv", f"[ $1 != venv ] || install -D {host.programs}/python-with-flask ../.venv/bin/python")
+    source.files["main.py"] = "from flask import Flask\napp = Flask(__name__)\napp.run(port=0)\n"
+    said = source.failing()
+    assert said.startswith("app_module: 'main:app' cannot be imported.")
+    assert "main.py, line 3: app.run() starts a server as soon as the module is imported." in said
+    assert said.endswith('if __name__ == "__main__":')
+    source.files["main.py"] = "while True:\n    print(65536 * '.')\n"
+    assert source.failing().endswith('put that below this line: if __name__ == "__main__":')
+
+
 def test_the_schema_is_the_heads_of_alembic_s_migrations_or_flask_migrate_s(source: Build, host: Host) -> None:
     """Read by Alembic itself, which the example application has."""
     host.program("python-with-alembic", f'exec {ROOT}/.venv-app/bin/python "$@"')

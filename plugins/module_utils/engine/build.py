@@ -29,11 +29,20 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.sharing impor
 
 CHECK_SECONDS = 120
 # Imports the module and looks for the name, as an app server will; a factory is not called. Prints the heads of the
-# migrations: Alembic's own folder, or Flask-Migrate's.
+# migrations: Alembic's own folder, or Flask-Migrate's. Flask's own server would never return.
 IMPORT_CHECK = """
 import importlib.util, json, os, sys
 sys.path.insert(0, '.')
 name, _, callable_ = sys.argv[1].partition(':')
+def run(*_, **__):
+    at = sys._getframe(1)
+    sys.exit(f'{at.f_code.co_filename}, line {at.f_lineno}: app.run() starts a server as soon as the module is imported. '
+             'Put it below this line: if __name__ == "__main__":')
+try:
+    import flask
+    flask.Flask.run = run
+except Exception:
+    pass  # the application does without it, or its own import says why that fails
 getattr(importlib.import_module(name), callable_.partition('(')[0] or 'application')
 heads = []
 if importlib.util.find_spec('alembic'):
@@ -170,6 +179,8 @@ def schema_of(release: Release, plan: Plan, module: str) -> list[str]:
         directives=plan.sandbox,
         seconds=CHECK_SECONDS,
     )
+    if status == 124:
+        output += '\nIf the module starts a server or a loop, put that below this line: if __name__ == "__main__":'
     if status != 0:
         raise release.fail(
             f"{'app_module' if module == plan.module else 'uwsgi.ini'}: {module!r} cannot be imported. Fix the error below, or name the module and the "
