@@ -226,6 +226,7 @@ DOWN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"database": {"name": "book", "bytes": None, "connections": 0, "problem": ""}},
         "database book: it does not exist",
     ),
+    "valkey": ({}, {"valkey": {"bytes": 0, "most": 0, "problem": "Could not connect"}}, "Valkey: Could not connect"),
 }
 
 

@@ -50,12 +50,14 @@ def test_a_status_has_what_is_known_of_each_host() -> None:
         "old": {"edge_answer": {"status": 308, "location": "https://new.test/"}},
         "stopped": {"edge_answer": {"msg": "no answer"}},
         "page": {"edge_answer": {"status": 200, "location": ""}},
+        "queue": {"valkey_status": said("# Memory\r", "used_memory:5\r", "maxmemory:9\r")},
+        "full": {"valkey_status": said("", errors=("Could not connect",), code=1)},
         "gone": {},
     }
     hosts = site_status(hostvars, hostvars, [name for name in hostvars if name != "gone"], "book", redirects=True)[
         "hosts"
     ]
-    nothing = {"certificate": "", "database": None, "edge": None, "redirect": None, "problem": ""}
+    nothing = {"certificate": "", "database": None, "valkey": None, "edge": None, "redirect": None, "problem": ""}
     assert hosts["web1"] == {"application": {"active": "a"}, **nothing}
     assert {name: host["redirect"] for name, host in hosts.items() if host["redirect"]} == {
         "old": {"to": "https://new.test/", "problem": ""},
@@ -78,11 +80,14 @@ def test_a_status_has_what_is_known_of_each_host() -> None:
         "late": "the CA is away",
         "odd": "no program",
     }
+    assert hosts["queue"]["valkey"] == {"bytes": 5, "most": 9, "problem": ""}
+    assert hosts["full"]["valkey"] == {"bytes": 0, "most": 0, "problem": "Could not connect"}
     assert hosts["gone"] == {
         "application": None,
         "certificate": "",
         "database": None,
         "edge": None,
+        "valkey": None,
         "redirect": None,
         "problem": "it cannot be reached or read.",
     }
@@ -97,12 +102,13 @@ def removal(hostvars: dict[str, Any], *, database: bool = False, dry_run: bool =
 def test_a_removal_says_what_is_gone_and_what_is_kept() -> None:
     kept = {"changed": True, "kept": ["shared", "release.log"], "folder": "/var/backups/slipway/book-1"}
     hostvars: dict[str, Any] = {
-        "web1": {"application_removed": kept},
+        "web1": {"application_removed": kept, "valkey_removed": said("/var/backups/slipway/book-valkey-1")},
         "web2": {"application_removed": {"changed": False, "kept": []}},
         "db1": {"database_dumps": said("/var/backups/slipway/book.dump")},
     }
     apps = [
         "web1: shared, release.log are kept in /var/backups/slipway/book-1/",
+        "web1: the data of its Valkey is kept in /var/backups/slipway/book-valkey-1/",
         "web2: book was not found, nothing was removed.",
     ]
     dump = "db1: a dump of the database that was removed is kept as /var/backups/slipway/book.dump"

@@ -35,6 +35,8 @@ def of_host(look: Facts) -> list[str]:
     database = look["database"]
     if database and (database["problem"] or database["bytes"] is None):
         found.append(f"database {database['name']}: {database['problem'] or 'it does not exist'}")
+    if (valkey := look.get("valkey")) and valkey["problem"]:
+        found.append(f"Valkey: {valkey['problem']}")
     return found
 
 

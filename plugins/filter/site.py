@@ -1,7 +1,8 @@
 """What the playbooks know about a whole site: which host does what, and what the roles returned on each.
 
 A role returns what its contract says under a public name (docs/contracts/): `edge_logs`, `process_manager_logs`,
-`database_logs`, `application_status`, `certificates_state`, `database_status`, `application_removed`, `edge_absent`, `database_dumps`. Each is the result of a
+`database_logs`, `application_status`, `certificates_state`, `database_status`, `application_removed`, `edge_absent`,
+`database_dumps`, and `valkey_logs`, `valkey_status`, `valkey_removed`. Each is the result of a
 task as Ansible registers it, and is missing where the task did not run.
 """
 
@@ -42,6 +43,7 @@ def site_logs(hosts: Iterable[str], hostvars: Mapping[str, Facts], reached: Iter
             ("application", facts.get("process_manager_logs", {})),
             *edge,
             ("database", facts.get("database_logs", {})),
+            ("Valkey", facts.get("valkey_logs", {})),
         ]:
             if "stdout_lines" in said:
                 logs.append({"title": f"{host}, {what}", "lines": [*said["stdout_lines"], *said["stderr_lines"]]})
@@ -60,6 +62,17 @@ def database_of(said: Facts, name: str) -> dict[str, Any] | None:
         "connections": known.get("connections", 0),
         "problem": problem,
     }
+
+
+def valkey_of(said: Facts) -> dict[str, Any] | None:
+    """Return how Valkey is by what its client said (INFO memory): bytes of data; None where it was not asked."""
+    if "rc" not in said:
+        return None
+    known = dict(line.strip().split(":", 1) for line in said["stdout_lines"] if ":" in line)
+    if not known.get("used_memory", "").isdigit():
+        reason = next(iter([*said["stderr_lines"], *said["stdout_lines"]]), "it does not answer")
+        return {"bytes": 0, "most": 0, "problem": reason}
+    return {"bytes": int(known["used_memory"]), "most": int(known["maxmemory"]), "problem": ""}
 
 
 def certificate_of(said: Facts) -> str:
@@ -100,6 +113,7 @@ def site_status(
             host: {
                 "application": hostvars[host].get("application_status", {}).get("status"),
                 "database": database_of(hostvars[host].get("database_status", {}), name),
+                "valkey": valkey_of(hostvars[host].get("valkey_status", {})),
                 "certificate": certificate_of(hostvars[host].get("certificates_state", {})),
                 "edge": edge_of(hostvars[host].get("edge_answer", {})),
                 "redirect": redirect_of(hostvars[host].get("edge_answer", {})) if redirects else None,
@@ -136,6 +150,10 @@ def site_removal(
             )
         if removed.get("kept"):
             said.append(f"{host}: {', '.join(removed['kept'])} are kept in {removed['folder']}/")
+        said += [
+            f"{host}: the data of its Valkey is kept in {folder}/"
+            for folder in facts.get("valkey_removed", {}).get("stdout_lines", [])
+        ]
         if host == db_host:
             dumps = facts.get("database_dumps", {}).get("stdout_lines", [])
             said += [f"{host}: a dump of the database that was removed is kept as {dump}" for dump in dumps]
