@@ -220,7 +220,7 @@ FLASK_MIGRATE = {
     "main.py": f"{GOOD}\nimport flask_migrate\nflask_migrate.Migrate().init_app(app)\n".replace("VERSION", "1"),
     "setup.py": (
         "import setuptools\nsetuptools.setup(name='site', version='1', py_modules=['main'], install_requires="
-        "['flask==2.1.3', 'werkzeug==2.1.2', 'flask-migrate==4.1.0', 'alembic==1.16.5'])\n"
+        "['flask==2.1.3', 'werkzeug==2.1.2', 'flask-migrate==4.0.7', 'alembic==1.16.5'])\n"
     ),
     "migrations/alembic.ini": "[alembic]\n",
     "migrations/env.py": "open('data/notes/migrated', 'a').write('by alembic')",
@@ -255,7 +255,6 @@ def test_what_a_build_lacks_is_named_and_a_deploy_installs_packages(host: Host, 
     assert code != 0
     assert "app_packages: [build-essential, python3-dev]" in output
     (deploys.source / "setup.py").unlink()
-    assert not host.package("hello").is_installed
     code, output = deploys.run(preflight=True, app_python="3.99", app_packages=["hello"])
     assert code != 0
     assert "app_python: uv cannot find Python '3.99' on the server" in output
