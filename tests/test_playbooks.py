@@ -182,7 +182,11 @@ def look(folder: Path, *packages: str) -> list[str]:
         if task.get("register") == "app_found"
     )
     known = {"app_name": "site", "_app_home": f"{folder}/home", "_app_build_user": "site-build"}
-    lists = {"app_edge_sites": [f"{folder}/none", f"{folder}/site"], "app_packages": list(packages)}
+    lists = {
+        "app_edge_sites": [f"{folder}/none", f"{folder}/site"],
+        "app_packages": list(packages),
+        "app_look_for": [f"{folder}/wanted", f"{folder}/nothing"],
+    }
     script = templated(task["ansible.builtin.raw"], {**known, **lists})
     users = f'getent() {{ case $2 in *-build) echo "u:x:1:1::{folder}/home/build:";; *) echo "u:x:1:1::{folder}/home/shared:";; esac; }};'
     done = subprocess.run(
@@ -207,6 +211,11 @@ def test_preflight_sees_what_the_running_release_and_the_edge_speak(tmp_path: Pa
     (tmp_path / "home/current").unlink()
     (tmp_path / "home/current").symlink_to("releases/b")
     assert look(tmp_path) == ["application", "edge-speaks-uwsgi"]
+
+
+def test_preflight_sees_what_it_is_told_to_look_for(tmp_path: Path) -> None:
+    (tmp_path / "wanted").touch()
+    assert look(tmp_path) == [f"{tmp_path}/wanted"]
 
 
 def test_preflight_sees_whether_the_application_s_packages_are_installed(tmp_path: Path) -> None:

@@ -63,15 +63,18 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_domains": [None]}, "app_domains: entry 1 is empty (null)."),
     ({"app_domains": [{"www.site.test": None}]}, "app_domains: entry 1 is a dictionary, and has to be text."),
     ({"app_releases_kept": "many"}, 'app_releases_kept: "many" is not a whole number.'),
-    ({"app_static_dir": False}, 'app_static_dir: it is false, and has to be text. Put it into quotes, such as "no".'),
+    (
+        {"app_static_dir": False},
+        "app_static_dir: it is false, and has to be text. If you wrote no or off, put it into quotes.",
+    ),
     ({"app_migrate": "perhaps"}, 'app_migrate: "perhaps" is not true or false.'),
     ({"edge_tls": "maybe"}, 'edge_tls: "maybe" is not one of acme, provided, selfsigned, off.'),
     (
         {"app_workers": [{"nam": "mail", "command": "x"}]},
-        "app_workers: entry 1: nam is not one of command, count, name.",
+        'app_workers: entry 1: "nam" is not known. Use command, count, name.',
     ),
     ({"app_workers": [{"name": "mail"}]}, "app_workers: entry 1: command is missing."),
-    ({"app_health_path": "health z"}, 'app_health_path: "health z" is not a path of the site: it begins with a slash'),
+    ({"app_health_path": "health z"}, 'app_health_path: "health z" is not a path of the site, such as /healthz'),
     (
         {"app_timers": [{"name": "a", "command": "b", "on_calendar": "daily\nUser=root"}]},
         'app_timers: entry 1: on_calendar: "daily\\nUser=root" is not a calendar expression',
@@ -92,6 +95,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
         'edge_response_headers: X-Own: "a\\nb" has a line break or another control character. Write it on one line.',
     ),
     ({"edge_response_headers": {"X\nY": "a"}}, 'edge_response_headers: "X\\nY" is not a name.'),
+    (
+        {"systemd_service": {"LimitNOFILE": "1024\nUser=root"}},
+        'systemd_service: LimitNOFILE: "1024\\nUser=root" has a line break or another control character.',
+    ),
+    ({"systemd_service": {"LimitNOFILE=1\nUser": "root"}}, "is not the name of a directive of systemd"),
     ({"supervisor_tmp_size": "1m x $(id)"}, 'supervisor_tmp_size: "1m x $(id)" is not a size'),
     ({"supervisor_program": {"priority": "1\nuser=root"}}, "supervisor_program: priority: "),
     ({"gunicorn_settings": {"x = 1; y": 2}}, 'gunicorn_settings: "x = 1; y" is not the name of a setting of gunicorn'),
@@ -340,6 +348,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "connection_limit_name": "guestbook",
         "connection_limit_ports": [80],
         "valkey_name": "guestbook",
+        "valkey_group": "guestbook",
         "certificates_name": "guestbook",
         "certificates_names": "{{ edge_server_names }}",
         "certificates_source": "off",
@@ -357,7 +366,18 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         **dict.fromkeys(["gunicorn_workers", "granian_workers", "granian_blocking_threads"], 2),
     }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": here}}))
-    roles = ["app", "connection_limit", "certificates", "edge", "nginx", "apache", "supervisor", "{{ app_server }}"]
+    roles = [
+        "app",
+        "connection_limit",
+        "certificates",
+        "edge",
+        "nginx",
+        "apache",
+        "supervisor",
+        "systemd",
+        "valkey",
+        "{{ app_server }}",
+    ]
     tasks = [
         {"ansible.builtin.import_tasks": str(ROOT / "playbooks/tasks/app_name.yml")},
         {"slipway.flask.validate_variables": {"roles": roles, "path": str(ROOT / "roles"), "others": ["edge"]}},

@@ -74,7 +74,7 @@ def test_a_variable_of_a_container_template_is_answered_with_what_is_set_here(na
     wrong, strange = judge(name)
     assert strange == []
     assert wrong[0].startswith(
-        f"{name}: it belongs to a container template and has no effect here. Set {here} in its place"
+        f"{name}: it belongs to a container template and has no effect here. Slipway's is {here} ("
     )
     assert judge(name, own=[name]) == ([], [])
     rows = (ROOT / "docs/coming-from-a-container-template.md").read_text().splitlines()
@@ -89,7 +89,7 @@ def test_one_among_the_application_s_settings_is_a_warning() -> None:
     """An application may read LISTEN_PORT itself."""
     (sentence,) = container_templates.advice_on_settings(["MAIL_SERVER", "LISTEN_PORT"])
     assert sentence.startswith(
-        "app_env.LISTEN_PORT: it belongs to a container template and has no effect here. Set nginx_listen"
+        "app_env.LISTEN_PORT: it belongs to a container template and has no effect here. Slipway's is nginx_listen"
     )
 
 

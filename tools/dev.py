@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Serve an application on this machine, and load it again as its files change: dev.py FOLDER MODULE.
 
-What it needs is in `.venv` in its folder, where its developer's own tools look too. uv installs that from the file that a
-server's build would take, at each start: where nothing changed, that takes no time.
+What it needs is in `.venv` in its folder, where its developer's own tools look too. uv installs that at each start: where nothing
+changed, that takes no time.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ MODULE = "main:app"
 
 
 def dependencies(folder: Path) -> list[str]:
-    """Return uv's arguments that install what the application in a folder needs, as a server's build does."""
+    """Return uv's arguments that install what the application in a folder needs."""
     if (folder / "uv.lock").is_file():
         return ["sync", "--frozen"]
     install = ["pip", "install", "--quiet"]
     pyproject = folder / "pyproject.toml"
     if pyproject.is_file() and "project" in (project := tomllib.loads(pyproject.read_text())):
         return [*install, *(["--editable", "."] if "build-system" in project else ["--requirement", "pyproject.toml"])]
-    return [
-        *install,
-        *(["--requirement", "requirements.txt"] if (folder / "requirements.txt").is_file() else ["flask"]),
-    ]
+    if (folder / "requirements.txt").is_file():
+        return [*install, "--requirement", "requirements.txt"]
+    return [*install, *(["--editable", "."] if (folder / "setup.py").is_file() else ["flask"])]
 
 
 def main(folder: Path, module: str) -> None:

@@ -37,9 +37,7 @@ HERE = {
 def advice(name: str) -> str:
     """Return what to say of a variable; empty where no template has it."""
     here = HERE.get(name)
-    return (
-        f"it belongs to a container template and has no effect here. Set {here} in its place ({PAGE})." if here else ""
-    )
+    return f"it belongs to a container template and has no effect here. Slipway's is {here} ({PAGE})." if here else ""
 
 
 def advice_on_settings(names: Iterable[str]) -> list[str]:

@@ -76,8 +76,8 @@ def notes(left: dict[str, str], sizes: dict[str, int], archive_size: int) -> lis
         alone = {pattern: name for name, pattern in left.items()}
         named = [f"{what} ({count} files)" if count > 1 else alone[what] for what, count in sorted(counts.items())]
         said.append(
-            f"app_source: left out {', '.join(named)}. Settings belong in app_env. If the application needs one of these files, add "
-            "its path to app_source_exclude with an exclamation mark first, such as '!data/cities.db'."
+            f"app_source: left out {', '.join(named)}. Settings of a .env belong in app_env. If the application needs one of these, add it, "
+            "as it is named here, to app_source_exclude with an exclamation mark first, such as '!data/cities.db'."
         )
     large = sorted((name for name in sizes if sizes[name] > LARGE_FILE), key=lambda name: -sizes[name])
     named = [f"{name} ({sizes[name] // 1_000_000} MB)" for name in large[:MOST_NAMED]]

@@ -36,7 +36,7 @@ _DIRECTIVE = Form(r"[A-Za-z][A-Za-z0-9]*", "the name of a directive of systemd, 
 FORMS = {
     "apache_deflate_types": _TYPE,
     "app_health_path": Form(
-        r"/[^\s<>|;{}$\"'?#%]*(\?[^\s#]*)?", "a path of the site: it begins with a slash, as /healthz"
+        r"/[^\s<>|;{}$\"'?#%]*(\?[^\s#]*)?", "a path of the site, such as /healthz (a slash first, no spaces)"
     ),
     "app_module": Form(r"\w+(\.\w+)*(:.+)?", "a module and the application in it, such as main:app"),
     "app_node_version": Form(rf"({_VERSION.pattern})?", _VERSION.meant),
@@ -146,7 +146,7 @@ def fits(value: object, option: Option) -> bool:
         case "dict":
             return isinstance(value, dict)
         case "bool":
-            return isinstance(value, bool) or (isinstance(value, int | str) and value in BOOLEANS)
+            return isinstance(value, int | str) and str(value).strip().lower() in map(str, BOOLEANS)
         case "int":
             return not isinstance(value, bool) and bool(re.fullmatch(r"-?(0|[1-9][0-9]*)", str(value)))
     return value is not None and not isinstance(value, bool | list | dict)
@@ -195,7 +195,7 @@ def _misfit(here: str, value: object, option: Option) -> str:
     if value is None:
         return f"{here} is empty (null). Give it a value, or take the line out."
     if isinstance(value, bool | list | dict):
-        quotes = ' Put it into quotes, such as "no".' if isinstance(value, bool) and wanted == "text" else ""
+        quotes = " If you wrote no or off, put it into quotes." if isinstance(value, bool) and wanted == "text" else ""
         return f"{here} is {kind(value)}, and has to be {wanted}.{quotes}"
     return f"{here} is not {wanted}." + (f" Write it as [{value}]." if wanted == "a list" else "")
 
@@ -205,7 +205,7 @@ def _wrong_options(name: str, place: str, value: Mapping[str, Any], options: Map
     before = f"{place}: " if place else ""
     for key, entry in value.items():
         if key not in options:
-            yield f"{before}{key} is not one of {', '.join(sorted(options))}."
+            yield f"{before}{json.dumps(str(key), ensure_ascii=False)} is not known. Use {', '.join(sorted(options))}."
         elif entry is not None or options[key].get("required"):
             yield from _wrong(f"{name}.{key}", f"{before}{key}", entry, options[key])
     for key, option in options.items():

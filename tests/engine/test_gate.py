@@ -123,13 +123,19 @@ READ_ONLY = "OSError: [Errno 30] Read-only file system: "
 @pytest.mark.parametrize(
     ("log", "advice"),
     [
-        (f"{READ_ONLY}'{{code}}/app/uploads/a.png'", "Add this one: app_shared_dirs: [app/uploads]."),
-        (f"{READ_ONLY}'{{code}}/instance'", "Add this one: app_shared_dirs: [instance]."),
-        ("PermissionError: [Errno 13] Permission denied: 'data/x.db'", "Add this one: app_shared_dirs: [data]."),
-        (f"{READ_ONLY}'{{code}}/app.log'", "Add the one it writes to, such as [instance]."),
-        (f"{READ_ONLY}'/var/log/app.log'", "Add the one it writes to, such as [instance]."),
-        ("sqlite3.OperationalError: unable to open database file", "Add the one it writes to, such as [instance]."),
-        ("sqlite3.OperationalError: attempt to write a readonly database", "Add the one it writes to"),
+        (f"{READ_ONLY}'{{code}}/app/uploads/a.png'", 'Add "app/uploads" to them.'),
+        (f"{READ_ONLY}'{{code}}/instance'", 'Add "instance" to them.'),
+        ("PermissionError: [Errno 13] Permission denied: 'data/x.db'", 'Add "data" to them.'),
+        (f"{READ_ONLY}'{{code}}/app.log'", "If it wants to write a file, add the file's folder"),
+        (f"{READ_ONLY}'/var/log/app.log'", "If it wants to write a file, add the file's folder"),
+        (
+            "sqlite3.OperationalError: unable to open database file",
+            "If it wants to write a file, add the file's folder",
+        ),
+        (
+            "sqlite3.OperationalError: attempt to write a readonly database",
+            "If it wants to write a file, add the file's folder",
+        ),
         ("ModuleNotFoundError: No module named 'x'", ""),
     ],
 )
@@ -257,8 +263,9 @@ def test_a_database_that_is_down_is_named(host: Host, tmp_path: Path) -> None:
     with pytest.raises(ReleaseError) as error:
         gate.start(site, release, CHECK, undo=False)
     first = str(error.value).splitlines()[0]
-    assert first.endswith(
-        f" The database does not answer at {listens} (No such file or directory): see `systemctl status 'postgresql@*'` there."
+    assert (
+        f" The database does not answer at {listens} (No such file or directory): see `systemctl status 'postgresql@*'` there. "
+        in first
     )
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(listens))
@@ -266,6 +273,16 @@ def test_a_database_that_is_down_is_named(host: Host, tmp_path: Path) -> None:
         with pytest.raises(ReleaseError) as error:
             gate.start(site, release, CHECK, undo=False)
     assert "database" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@a:5432,b:5432/x", "postgresql://u:p[@h/x", "postgresql:///x?host='"])
+def test_a_url_that_cannot_be_read_hides_no_failure(host: Host, url: str) -> None:
+    """Nor does what a program says in braces."""
+    release = host.release(NEW, instance="[ $1 != start ] || { echo 'no {reason}' >&2; exit 1; }")
+    (release.path / "env").write_text(f"DATABASE_URL={url}\n")
+    with pytest.raises(ReleaseError, match=r"did not come up: no \{reason\}\."):
+        gate.start(host.traffic(), release, CHECK, undo=False)
+    assert release.record["state"] == "failed"
 
 
 def test_a_database_on_another_host_is_named_and_another_kind_is_not_asked() -> None:

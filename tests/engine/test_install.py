@@ -123,6 +123,7 @@ OTHER_PYTHON = "app_python: the application needs another Python"
             "app_node_version: ",
         ),
         ("npm ci", "npm error code ENOTFOUND", "app_build: one of its commands failed."),
+        ("python -m venv tools", "", "app_build: one of its commands failed."),
         (VENV, "error: No interpreter found for Python 3.99", "app_python: uv cannot find Python "),
         (OWN, "error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'", NO_COMPILER),
         (OWN, "error: command 'x86_64-linux-gnu-g++' failed: No such file or directory", NO_COMPILER),
@@ -142,8 +143,8 @@ def test_a_failed_install_names_the_variable_to_set(command: str, output: str, s
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({}, "found no uv.lock, pyproject.toml, requirements.txt or setup.py with dependencies: installed flask only"),
-        ({"Pipfile": ""}, "installed flask only (app_default_requirements). For its Pipfile: pipenv requirements > "),
+        ({}, "found no uv.lock, pyproject.toml, requirements.txt or setup.py with dependencies: installed only what"),
+        ({"Pipfile": ""}, "names, Flask where nothing else is set. For its Pipfile: pipenv requirements > "),
         ({"pyproject.toml": POETRY, "poetry.lock": ""}, "app_source: its poetry.lock is not read; "),
         ({"pyproject.toml": POETRY, "poetry.lock": "", "requirements.txt": ""}, ""),
         ({"pyproject.toml": PROJECT, "poetry.lock": "", "uv.lock": ""}, ""),

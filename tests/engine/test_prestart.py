@@ -91,7 +91,7 @@ def test_a_command_that_may_not_write_names_the_folder_to_share(release: Release
     said = f"PermissionError: [Errno 13] Permission denied: '{release.path}/code/data/seed.db'"
     with pytest.raises(ReleaseError) as error:
         prestart.prestart(release, WORK._replace(commands=[f'echo "{said}"; exit 1']))
-    assert str(error.value).endswith("Add this one: app_shared_dirs: [data].")
+    assert str(error.value).endswith('Add "data" to them.')
 
 
 def script(release: Release, *lines: str) -> str:

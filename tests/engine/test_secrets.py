@@ -44,6 +44,8 @@ def test_a_deploy_key_is_a_credential_that_git_uses_and_no_agent_is(stage: Path)
 
 
 def test_a_secret_that_a_failed_build_prints_is_not_said(source: Build, host: Host) -> None:
-    (host.home / "next/build_env").write_text(json.dumps({"TOKEN": TOKEN, "CI": "1"}))
-    host.program("uv", f"echo 'cannot log in with {TOKEN} 1' >&2; exit 1")
-    assert source.failing().endswith("cannot log in with ******** 1")
+    """Also where it is a part of an address."""
+    index = f"https://reader:{TOKEN}@index.test/simple/"
+    (host.home / "next/build_env").write_text(json.dumps({"INDEX": index, "CI": "1"}))
+    host.program("uv", f"echo 'https://reader:{TOKEN}@index.test/x.whl: cannot log in with {TOKEN} 1' >&2; exit 1")
+    assert source.failing().endswith("https://reader:********@index.test/x.whl: cannot log in with ******** 1")

@@ -26,7 +26,7 @@ FLASK_SOCKETIO = ("flask", "flask_socketio", "simple_websocket")
         ("mod_wsgi", FLASK_SOCK, "", "app_server: mod_wsgi cannot serve the WebSockets"),
         ("mod_wsgi", ("flask",), "", ""),
         ("gunicorn", FLASK_SOCK, "workers = 4\n", ""),
-        ("gunicorn", FLASK_SOCKETIO, "workers = 4\nthreads = 1\n", "gunicorn_workers: 4 workers refuse"),
+        ("gunicorn", FLASK_SOCKETIO, "workers = 4\nthreads = 1\n", "gunicorn_workers: with 4 workers most clients"),
         ("gunicorn", FLASK_SOCKETIO, "workers = 1\nthreads = 4\n", ""),
         ("gunicorn", FLASK_SOCKETIO, "workers = 4\nthreads = 4\nworkers = 1\n", ""),
         ("gunicorn", FLASK_SOCKETIO, "workers = os.cpu_count()\n", ""),

@@ -37,6 +37,7 @@ SHORTEST_JOURNEY = {
     "nginx": "pair",
     "systemd": "pair",
     "postgresql": "default",
+    "valkey": "neighbours",
 }
 
 

@@ -76,7 +76,7 @@ def test_assets_that_the_build_makes_with_node_are_published(host: Host) -> None
     public = host.check_output("cd /srv/private/current/public/static && ls").split()
     assert {"app.js", "app.js.gz"} <= set(public)
     assert host.file("/srv/private/current/public/static/app.js").content_string.startswith('console.log("v24.')
-    assert host.run("find /srv/private/current/ -name 'node*'").stdout == ""
+    assert host.run("find /srv/private/current/ -name node -o -name 'nodejs*'").stdout == ""
 
 
 def test_the_build_s_token_and_key_are_root_s_and_nowhere_else(host: Host) -> None:

@@ -59,11 +59,11 @@ def nothing_changes() -> Iterator[None]:
         {
             "app_health_timeout_seconds": ("soon", "app_health_timeout_seconds"),
             "app_env": (["A=1"], "app_env"),
-            "gunicorn_log_level": ("loud", "gunicorn_log_level must be one of: debug, info"),
+            "gunicorn_log_level": ("loud", 'gunicorn_log_level: "loud" is not one of debug, info'),
             "app_modul": ("main:app", "app_modul: unknown variable; did you mean app_module?"),
             "app_domains": (
                 "www.example.com",
-                "app_domains: 'www.example.com' is not a list; write it as [www.example.com]",
+                'app_domains: "www.example.com" is not a list. Write it as [www.example.com].',
             ),
             "nginx_listen": ({"port": 80}, "nginx_listen"),
             "edge_server_names": (["x.test"], "edge_server_names: playbooks/roles/wiring sets it"),
@@ -71,7 +71,7 @@ def nothing_changes() -> Iterator[None]:
         },
         {
             "app_env": ({"A-B": "1"}, "app_env: A-B cannot name an environment variable"),
-            "app_domains": ([], "app_domains: it is empty"),
+            "app_disk_max": ("lots", "app_disk_max: lots is not a size"),
             "app_static_url": ("/", "app_static_url: / is not a folder of the site"),
         },
     ],

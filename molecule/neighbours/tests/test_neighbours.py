@@ -175,6 +175,17 @@ def test_the_status_says_what_is_there_what_runs_and_what_was_done() -> None:
     assert facts["disk"]["free"] > 0
     assert found["database"]["bytes"] == int(sql(GUESTBOOK, "select pg_database_size('guestbook')"))
     assert found["database"]["connections"] >= 1
+    assert (found["valkey"]["problem"], found["valkey"]["most"]) == ("", 64 << 20)
+
+
+def test_an_application_reaches_its_valkey_where_its_environment_says() -> None:
+    """And its neighbour has none."""
+    host = GUESTBOOK.host
+    command = "/srv/guestbook/current/bin/run sh -c 'valkey-cli -s ${REDIS_URL#unix://} SET job 1'"
+    assert host.check_output(f"runuser -u guestbook -- {command}") == "OK"
+    url = "unix:///run/valkey-guestbook/valkey.sock"
+    assert host.run(f"runuser -u tides -- valkey-cli -s {url.removeprefix('unix://')} GET job").stdout == ""
+    assert host.run("runuser -u tides -- /srv/tides/current/bin/run printenv REDIS_URL").rc == 1
 
 
 def test_the_status_works_with_an_application_that_is_down_and_tells_of_its_certificates() -> None:
@@ -208,7 +219,13 @@ def test_the_logs_of_application_edge_and_database_are_shown_of_this_application
     code, output = GUESTBOOK.playbook("logs", "--check")
     assert code == 0, output
     assert "changed=0" in output
-    for title in ("application", "edge, /var/log/nginx/guestbook.access.log", "edge, .*error.log", "database"):
+    for title in (
+        "application",
+        "edge, /var/log/nginx/guestbook.access.log",
+        "edge, .*error.log",
+        "database",
+        "Valkey",
+    ):
         assert re.search(rf"^==> {SERVER}, {title} <==$", output, re.MULTILINE), title
     assert "the clock starts" in output  # a worker's own words
     assert "GET /static/none-of-guestbook" in output
@@ -312,6 +329,8 @@ def test_one_application_is_removed_completely_and_the_other_does_not_notice() -
     assert host.check_output(f"cat {folder}/{UPLOAD}") == "boat"
     assert host.file(f"{folder}/secret_key").exists
     assert host.file(f"{folder}/release.log").contains("rollback")
+    (data,) = re.findall(rf"the data of its Valkey is kept in ({KEPT}/guestbook-valkey-\S+)/", output)
+    assert host.run(f"grep -rq job {data}").succeeded
     (dump,) = re.findall(rf"is kept as ({KEPT}/guestbook-\S+\.dump)", output)
     assert host.check_output(f"stat -c '%U %a' {KEPT} {folder} {dump}") == "root 700\nroot 700\nroot 600"
     content = f"pg_restore --data-only --table=entries --file=- {dump} | sed -n '/^COPY/,/^\\\\\\./p' | wc -l"

@@ -45,4 +45,7 @@ def refusal(url: str) -> str:
 
 def missing(release: Release) -> str:
     """Return a sentence where a release's database does not answer; empty where it does, or the release has none."""
-    return refusal(url_of(release))
+    try:
+        return refusal(url_of(release))
+    except ValueError:  # a URL that only its library can read, such as one with several hosts
+        return ""

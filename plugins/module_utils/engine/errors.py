@@ -47,5 +47,9 @@ def read_only(text: str, code: Path) -> str:
     paths = [Path(os.path.normpath(code / match[1])) for match in found if match[1]]
     folders = [path.parent if path.suffix else path for path in paths]
     below = [str(folder.relative_to(code)) for folder in folders if code in folder.parents]
-    add = f"Add this one: app_shared_dirs: [{below[-1]}]." if below else "Add the one it writes to, such as [instance]."
+    add = (
+        f'Add "{below[-1]}" to them.'
+        if below
+        else "If it wants to write a file, add the file's folder, which has to be below the source."
+    )
     return f"\napp_shared_dirs: the application may write only to the folders that are named there. {add}"

@@ -78,15 +78,16 @@ def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> No
     wrong = started.stderr.strip() if started.returncode else healthy(traffic, release, check)
     if not wrong:
         return
-    what = f"app_health_path: the release {release.id} {{}}: {wrong}. It must answer GET "
-    what += f"{check.path} with a status below 500 within {check.timeout} s "
-    what += "(app_health_timeout_seconds).{}" + database.missing(release) + "\nIts last log lines:\n"
+    wanted = f"It must answer GET {check.path} with a status below 500 within {check.timeout} s (app_health_timeout_seconds)."
     log = release.log
+    end = f"\nIts last log lines:\n{log}"
+    wanted += database.missing(release)
+    begin = f"app_health_path: the release {release.id}"
     if release.id in (active, traffic.answering):
-        raise ReleaseError(what.format("has the traffic and is not healthy", " It was left as it is.") + log)
+        raise ReleaseError(f"{begin} has the traffic and is not healthy: {wrong}. {wanted} It was left as it is.{end}")
     traffic.stop(release)
-    stopped = f" It was stopped; the release that was active before still is. {release.by_hand(traffic.user)}"
-    message = what.format("did not come up", stopped) + log + read_only(log, release.path / "code")
+    stopped = f"It was stopped; the release that was active before still is. {release.by_hand(traffic.user)}"
+    message = f"{begin} did not come up: {wrong}. {wanted} {stopped}{end}{read_only(log, release.path / 'code')}"
     raise ReleaseError(message) if undo else release.fail(message)
 
 
@@ -95,6 +96,6 @@ def weak_key(release: Release) -> str:
     if release.is_pages or WEAK_KEY not in release.log:
         return ""
     return (
-        "The application's secret_key is unset or shorter than 16 bytes: sessions fail, or a visitor can forge them. The environment has a "
-        "good one: app.config['SECRET_KEY'] = os.environ['SECRET_KEY']"
+        "The application's secret_key is unset or shorter than 16 bytes: sessions fail, or a visitor can forge them. Set it in the application, "
+        "app.config['SECRET_KEY'] = os.environ['SECRET_KEY']; the server makes a good one where app_env has none."
     )

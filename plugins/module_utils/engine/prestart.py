@@ -95,8 +95,8 @@ def prestart(release: Release, work: Work) -> list[str]:
             status, output = run_command(release, work, ["sh", "-c", command])
         if status != 0:
             raise release.fail(
-                f"{origin}: {command!r} ended with code {status}; the release was not activated.{FOUND.get(origin, '')} "
-                f"Fix the error below, then deploy again. {release.by_hand(work.user)}{database.missing(release)}\n"
+                f"{origin}: {command!r} ended with code {status}; the release was not activated.{FOUND.get(origin, '')}"
+                f"{database.missing(release)} Fix the error below, then deploy again. {release.by_hand(work.user)}\n"
                 f"{last_lines(output)}{read_only(output, release.path / 'code')}"
             )
         outputs.append(f"{command}:\n{last_lines(output)}")

@@ -10,12 +10,14 @@ All three are for root alone, and part of neither the release nor its id.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 NAMES = ("build_env", "build_deploy_key", "build_known_hosts")
 # A shorter value is no secret, and would take a word out of every line.
 SHORTEST = 8
+PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 # systemd gives a service a copy of its credentials that only its user can read (systemd.exec(5), LoadCredential=). No
 # configuration, agent or other key counts.
 SSH = (
@@ -38,8 +40,9 @@ def credentials(stage: Path) -> list[str]:
 
 
 def masked(text: str, values: Iterable[str]) -> str:
-    """Return a text without the values in it; short ones stay."""
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) >= SHORTEST:
-            text = text.replace(value, "********")
+    """Return a text without the values in it, their lines, and the passwords of URLs among them; short ones stay."""
+    secrets = {word for value in values for word in (value, *value.splitlines(), *PASSWORD.findall(value))}
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST:
+            text = text.replace(secret, "********")
     return text

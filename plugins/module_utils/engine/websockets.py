@@ -28,8 +28,7 @@ def warning(release: Release, server: str) -> str:
     workers = re.findall("^workers = ([0-9]+)$", (release.path / "bin/gunicorn.conf.py").read_text(), re.MULTILINE)
     if workers and workers[-1] != "1":
         return (
-            f"gunicorn_workers: {workers[-1]} workers refuse most clients of Flask-SocketIO, which begin with polling where nothing else "
-            "is said: each worker knows only those that it began with. Set it to 1, with as many gunicorn_threads as there may be "
-            "clients, or have all clients use transports: ['websocket'], and Flask-SocketIO a message queue."
+            f"gunicorn_workers: with {workers[-1]} workers most clients of Flask-SocketIO are refused, as all of a client's first requests have to "
+            "reach the same worker. Set it to 1, and gunicorn_threads to the number of clients; docs/websockets.md has another way."
         )
     return ""
