@@ -119,4 +119,7 @@ def test_site_yml_in_another_folder_says_where_to_run_it(tmp_path: Path) -> None
     (tmp_path / "ansible.cfg").write_text("[defaults]\ncollections_path=collections\n")
     code, said = run(tmp_path, ROOT / "site.yml", config=tmp_path / "ansible.cfg")
     assert code != 0
-    assert "ansible.cfg: the one of this clone was not read. Run ansible-playbook in the folder of site.yml" in said
+    assert (
+        "ansible.cfg: the one of this clone was not read, so the collection slipway.flask was not found. Run ansible-playbook in the "
+        in said
+    )
