@@ -60,7 +60,7 @@ def site(tmp_path: Path) -> Site:
     environment = tmp_path / "environment"
     (environment / "group_vars").mkdir(parents=True)
     (environment / "hosts.yml").write_text(
-        "".join(line for line in hosts.splitlines(keepends=True) if " db:" not in line)
+        "".join(line if " db:" not in line else "    db: {hosts: {}}\n" for line in hosts.splitlines(keepends=True))
     )
     known = {"app_name": "brochure", "app_server": "none", "app_domains": ["brochure.test"]}
     (environment / "group_vars/all.yml").write_text(json.dumps({**known, "app_source": str(tmp_path / "project/dist")}))
