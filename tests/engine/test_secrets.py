@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine import secret
 
 from engine.builds import Build
 from engine.host import Host
+from plugin import ROOT
 
 TOKEN = "t0ken-of-the-index"
 
@@ -41,6 +43,13 @@ def test_a_deploy_key_is_a_credential_that_git_uses_and_no_agent_is(stage: Path)
     command = secrets.environment(stage)["GIT_SSH_COMMAND"]
     assert "IdentityAgent=none" in command
     assert "StrictHostKeyChecking=yes" in command
+
+
+@pytest.mark.parametrize("name", ["env", "build_env", "build_deploy_key"])
+def test_no_diff_shows_a_file_with_secrets(name: str) -> None:
+    """What `secret` does is asked in tests/test_release_files.py."""
+    staged = (ROOT / "roles/app/tasks/stage.yml").read_text()
+    assert re.search(rf"'dest': '{name}'[^}}]*'secret': true", staged)
 
 
 def test_a_secret_that_a_failed_build_prints_is_not_said(source: Build, host: Host) -> None:

@@ -72,7 +72,7 @@ def test_private_packages_are_installed_and_further_ones_than_the_application_na
 
 
 def test_assets_that_the_build_makes_with_node_are_published(host: Host) -> None:
-    """Compressed, as others are; and Node is no part of the release."""
+    """Compressed, as others are; and the release does not contain Node."""
     public = host.check_output("cd /srv/private/current/public/static && ls").split()
     assert {"app.js", "app.js.gz"} <= set(public)
     assert host.file("/srv/private/current/public/static/app.js").content_string.startswith('console.log("v24.')

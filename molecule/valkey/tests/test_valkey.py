@@ -119,6 +119,11 @@ def test_snapshots_outlive_a_restart(host: Host, play: Play) -> None:
     ask(host, "queue", "SET", "job", "2")
     host.check_output("systemctl restart '*-server@queue.service'")
     assert ask(host, "queue", "GET", "job") == "2"
+    # And what came after the last one does not outlive a crash, as it would in a file that is appended to.
+    ask(host, "queue", "SET", "job", "lost")
+    host.check_output("kill -9 %s", process(host, "queue")[0])
+    until(lambda: answers(host, "queue"), "it comes back")
+    assert ask(host, "queue", "GET", "job") == "2"
 
 
 @pytest.mark.one_debian

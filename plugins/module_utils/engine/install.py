@@ -179,10 +179,12 @@ def install(release: Release, plan: Plan) -> tuple[str, str]:
             raise release.fail(no_room(release.home) if FULL in done.stderr else last_lines(done.stderr))
         subprocess.run(["chown", "-R", "--no-dereference", f"{build_user}:", venv], check=True)
         del commands[:2]
-    # The running application may not write here, so the byte code is made now. A file that does not compile may never be
-    # imported; the import check decides.
     build = release.home / "build"
-    script = [shlex.join(command) for command in commands] + ["../.venv/bin/python -m compileall -q . || true"]
+    script = [shlex.join(command) for command in commands]
+    # The running application may not write here, so the byte code is made now.
+    script += [
+        "../.venv/bin/python -m compileall -q . || true"
+    ]  # what does not compile may never be imported: the import check decides
     script += assets.script(plan.build, plan.uv, build, release.path / "node.txt")
     told = secrets.environment(plan.stage)
     status, output = sandbox.run(

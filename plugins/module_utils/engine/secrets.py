@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 NAMES = ("build_env", "build_deploy_key", "build_known_hosts")
-# A shorter value is no secret, and would take a word out of every line.
+# A shorter value is not a secret, and masking it would take a word out of every line.
 SHORTEST = 8
 PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 # systemd gives a service a copy of its credentials that only its user can read (systemd.exec(5), LoadCredential=). No
