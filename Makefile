@@ -56,8 +56,8 @@ bench: host tools ## How long a first run, a second run and a deploy take (root;
 	python tools/bench.py
 
 .PHONY: dev
-dev: tools ## An application on this machine, reloading as you edit: the example, or APP=../mysite MODULE=main:app
-	@exec python tools/dev.py '$(APP)' '$(MODULE)'
+dev: tools ## An application on this machine, reloading as you edit: the example, or APP=../mysite MODULE=main:app; POSTGRESQL=1
+	@exec python tools/dev.py '$(APP)' '$(MODULE)' '$(POSTGRESQL)'
 
 .PHONY: new-site
 new-site: tools ## Create your own repository, which names this version of Slipway: make new-site SITE=../mysite

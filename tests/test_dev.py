@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+import dev
+import dev_postgresql
 from plugin import ROOT
 from probe import until
 
@@ -30,8 +32,8 @@ def application(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def served(application: Path, *more: str) -> Iterator[Path]:
-    """Run `make dev`; return the file of what it prints."""
+def served(application: Path, *more: str, end: signal.Signals = signal.SIGTERM) -> Iterator[Path]:
+    """Run `make dev`; return the file of what it prints. The signal that ends it reaches all of it, as from a terminal."""
     # Port 0 is one that is free: a port that was looked for beforehand may be taken by then.
     environment = {**os.environ, "FLASK_RUN_PORT": "0"}
     argv = ["make", "--silent", "dev", f"APP={application}", *more]
@@ -44,7 +46,7 @@ def served(application: Path, *more: str) -> Iterator[Path]:
         ) as server,
     ):
         yield path
-        os.killpg(server.pid, signal.SIGTERM)
+        os.killpg(server.pid, end)
 
 
 def front_page(log: Path) -> str:
@@ -109,6 +111,54 @@ def test_an_application_has_what_its_own_requirements_name(tmp_path: Path) -> No
     with served(folder) as log:
         assert "Flask 2.1.3, dev" in page(front_page(log), "Flask 2"), log.read_text()
     assert (folder / ".venv/bin/flask").exists()
+
+
+def test_a_poetry_project_has_what_it_would_have_on_a_server(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.poetry]\nname = "shop"\n[tool.poetry.dependencies]\nflask = "*"\n'
+        '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
+    )
+    assert dev.dependencies(tmp_path)[-2:] == ["--requirement", "pyproject.toml"]
+    (tmp_path / "pyproject.toml").unlink()
+    assert Path(dev.dependencies(tmp_path)[-1]).is_file(), "where nothing is named, Flask, as on a server"
+
+
+@pytest.mark.skipif(not dev_postgresql.installed(), reason="no PostgreSQL here; molecule/postgresql asks it")
+def test_postgresql_is_there_on_request_and_keeps_its_data(application: Path) -> None:
+    """It runs for as long as the application does, on a socket alone; migrations have run, and git leaves it out."""
+    argv = ("MODULE=guestbook:create_app()", "POSTGRESQL=1")
+    home = application / ".dev-postgresql"
+    entry = b'{"name": "Ada", "message": "We met in PostgreSQL."}'
+    with served(application, *argv, end=signal.SIGINT) as log:
+        request = urllib.request.Request(f"{front_page(log)}/api/entries", entry, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
+            assert answer.status == 201
+        assert f"psql 'postgresql:///postgres?host={home}'" in log.read_text()
+        assert (home / ".s.PGSQL.5432").is_socket()
+        assert "listening on IP" not in (home / "log").read_text()
+        assert home.stat().st_mode & 0o777 == 0o700
+    assert not (home / "postmaster.pid").exists(), (home / "log").read_text()
+    with served(application, *argv) as log:
+        assert "We met in PostgreSQL." in page(front_page(log), "PostgreSQL"), log.read_text()
+    assert not (home / "postmaster.pid").exists(), (home / "log").read_text()
+    assert (home / ".gitignore").read_text() == "*\n"
+
+
+def test_a_postgresql_that_cannot_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "initdb").write_text("#!/bin/sh\necho 'initdb (PostgreSQL) 17.5'\n")
+    (tmp_path / "initdb").chmod(0o755)
+    monkeypatch.setattr(dev_postgresql, "PLACES", (str(tmp_path),))
+    monkeypatch.setenv("PATH", "")
+    assert dev_postgresql.programs(tmp_path) == tmp_path
+    (tmp_path / "PG_VERSION").write_text("15\n")
+    with pytest.raises(SystemExit, match="has the data of PostgreSQL 15, which is not installed"):
+        dev_postgresql.programs(tmp_path)
+    monkeypatch.setattr(dev_postgresql, "PLACES", ())
+    with pytest.raises(SystemExit, match=r"not installed on this machine\. Install it: apt install postgresql"):
+        dev_postgresql.programs(tmp_path / "new")
+    deep = tmp_path / ("deep" * 25)
+    with pytest.raises(SystemExit, match="has a path of more than 103 bytes"), dev_postgresql.running(deep):
+        pass
 
 
 def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ NO_RELEASE_NEEDS = {
     "instance/dev.sqlite3": "*.sqlite* (2 files)",
     "instance/dev.sqlite3-wal": "*.sqlite* (2 files)",
     "data/:cities.db": "data/:cities.db",
+    ".dev-postgresql/PG_VERSION": ".dev-postgresql/PG_VERSION",
 }
 ORDINARY = [".env.example", ".flaskenv", "environment.py", "instance/settings.py", "schema.sql", "venvs/list.txt"]
 

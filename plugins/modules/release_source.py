@@ -8,7 +8,7 @@ description:
   - Packs a folder of the control machine or a commit of a git repository into a deterministic archive, and copies it to the
     server where it differs from what is there.
   - Of a folder stays behind what C(.gitignore) names, and, unless git tracks it, what no release needs (C(.env), virtualenvs,
-    node_modules, caches, SQLite databases).
+    node_modules, caches, databases of SQLite and of C(make dev)).
   - git runs on the control machine, with the rights of the user who deploys, so the server needs no deploy key.
 extends_documentation_fragment: [slipway.flask.attributes]
 options:

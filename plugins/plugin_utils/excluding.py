@@ -15,7 +15,7 @@ NEVER_TRAVELS = (
     *(".env*", "!.env.example", "!.env.sample", "!.env.template", "!.env.dist"),
     *("venv", ".venv", "node_modules"),
     *("__pycache__/", ".mypy_cache/", ".nox/", ".pytest_cache/", ".ruff_cache/", ".tox/"),
-    *("*.db", "*.db-*", "*.sqlite*"),
+    *("*.db", "*.db-*", "*.sqlite*", ".dev-postgresql"),
 )
 
 

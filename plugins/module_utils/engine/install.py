@@ -98,8 +98,11 @@ def further(uv: str) -> list[str]:
     return [uv, "pip", "install", "--verify-hashes", *kit, "--requirement", "../app_requirements.txt"]
 
 
-def own_dependencies(code: Path) -> list[str]:
-    """Return uv's options that install what the application says it needs. Raises ValueError for what uv cannot read."""
+def own_dependencies(code: Path, default: str = "../default_requirements.txt") -> list[str]:
+    """Return uv's options that install what the application says it needs, or default where it says nothing.
+
+    Raises ValueError for what uv cannot read. `make dev` asks it, too.
+    """
     file = code / "pyproject.toml"
     project = tomllib.loads(file.read_text()) if file.is_file() else {}
     poetry = project.get("tool", {}).get("poetry", {})
@@ -110,14 +113,14 @@ def own_dependencies(code: Path) -> list[str]:
         return ["--requirement", "requirements.txt"]
     if poetry and not package:
         raise ValueError(
-            "uv knows no Poetry project that is not a package. Make a requirements.txt: poetry export --output requirements.txt"
+            "with package-mode = false, Poetry alone can install it. Add a requirements.txt (poetry export --output requirements.txt)"
         )
     name = str(poetry.get("name", "")).replace("-", "_")
     if poetry and not ("packages" in poetry or any((code / place).exists() for place in ("src", name, f"{name}.py"))):
         return ["--requirement", "pyproject.toml"]  # a package in name only
     if package or (code / "setup.py").is_file():
         return ["--editable", "."]
-    return ["--requirement", "../default_requirements.txt"]
+    return ["--requirement", default]
 
 
 def unread(code: Path, last: list[str]) -> str:

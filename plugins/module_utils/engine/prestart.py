@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.slipway.flask.plugins.module_utils.engine import database, sandbox
@@ -72,14 +73,20 @@ def source_script(release: Release, work: Work) -> tuple[int, str]:
     return status, "".join(parts[::2])
 
 
+def migration(code: Path) -> str:
+    """Return the command that brings the database to the newest schema, for a source with migrations.
+
+    FLASK_APP says which application: `flask --app` came with Flask 2.2.
+    """
+    return "alembic upgrade heads" if (code / "alembic.ini").is_file() else "flask db upgrade"
+
+
 def commands(release: Release, work: Work) -> list[tuple[str, str]]:
     """Return the release's prestart commands, each with the variable that it comes from."""
     code = release.path / "code"
     found = []
     if work.migrate and release.record.get("schema"):
-        # FLASK_APP says which application: `flask --app` came with Flask 2.2.
-        alembic = (code / "alembic.ini").is_file()
-        found.append(("app_migrate", "alembic upgrade heads" if alembic else "flask db upgrade"))
+        found.append(("app_migrate", migration(code)))
     if (code / "prestart.sh").is_file():
         found.append(("app_source", PRESTART_SH))
     return [*found, *(("app_prestart", command) for command in work.commands)]
