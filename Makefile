@@ -149,7 +149,7 @@ checkers: $(CHECKERS_VENV)/.ready
 
 # pip only brings uv, which brings the rest in a tenth of the time.
 $(VENV)/.ready: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "PYTHON: $(PYTHON) is too old. Name 3.11 or newer: make PYTHON=/usr/local/bin/python3.13" >&2; exit 1; }
 	if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then
 	  if [ $$(id -u) -ne 0 ]; then
 	    echo "Missing: apt-get install --no-install-recommends python3-venv" >&2

@@ -25,11 +25,12 @@ PAGES = {
     "edge_static_kinds": ["css"],
 }
 CASES: list[tuple[dict[str, Any], str]] = [
-    ({"app_name": ""}, 'app_name: "" cannot name an application. Set app_name in'),
+    ({"app_name": ""}, 'app_name: "" cannot name an application. Set it in the inventory'),
     ({"app_name": "Guest Book"}, 'app_name: "Guest Book" cannot name an application'),
     ({"app_name": "guest-book"}, 'app_name: "guest-book" cannot name'),
     ({"app_name": "x; rm -rf /"}, 'app_name: "x; rm -rf /" cannot name'),
     ({"app_name": "a" * 32}, "cannot name an application"),
+    ({"app_name": "a" * 27}, f"app_name: {'a' * 27} has 27 characters, too many for the user"),
     ({"app_name": "postgres"}, 'app_name: "postgres" cannot name'),
     ({"app_name": "guestbook\n"}, "cannot name an application"),
     ({"app_name": "public"}, 'app_name: "public" cannot name'),
@@ -127,12 +128,24 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"app_shared_dirs": [".", "a/..", ".git", ".venv/x", ".data", ".data/.cache", "-a", "a/"]},
         "app_shared_dirs: ., a/.., .git, .venv/x, -a, a/ are not folders",
     ),
-    ({"app_shared_dirs": ["a", "a/b"]}, "app_shared_dirs: one of the folders is inside another"),
+    ({"app_shared_dirs": ["a", "a/b"]}, "app_shared_dirs: a/b is inside another of these folders. Take it out"),
     (
         {"app_workers": [{"name": "Mail!", "command": "true"}]},
         "app_workers, app_timers: Mail! cannot name a program",
     ),
-    ({"app_before_build": ["/nowhere/hook.yml"]}, "there is no file /nowhere/hook.yml on the control machine"),
+    (
+        {
+            "app_workers": [{"name": "mail", "command": "true"}],
+            "app_timers": [{"name": "mail", "command": "x", "on_calendar": "daily"}],
+        },
+        "app_workers, app_timers: two programs are called mail. Give each its own name.",
+    ),
+    (
+        {"app_workers": [{"name": "mail", "command": "true", "count": 0}]},
+        "app_workers: the count 0 is not from 1 to 64",
+    ),
+    ({"app_static_kinds": []}, "app_static_kinds: it is empty, so no file would be published"),
+    ({"app_before_build": ["/nowhere/hook.yml"]}, "the file /nowhere/hook.yml does not exist on the control machine"),
     ({"app_static_kinds": ["css", ".JS", ""]}, "app_static_kinds, app_static_forbidden_suffixes: .JS are not suffixes"),
     ({"app_deploy_serial": 0}, "app_deploy_serial: 0 hosts at a time are too few"),
     ({"valkey_memory_mb": 7}, "valkey_memory_mb: 7 is not from 8 to 1048576. Set how many MB"),
@@ -180,6 +193,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "lookup('ansible.builtin.file', '/etc/ssl/site.pem').",
     ),
     ({"nginx_listen": ["80", "203.0.113.5:443"]}, "nginx_listen: it is for HTTP, and 443 is the port of HTTPS"),
+    ({"nginx_listen": []}, 'nginx_listen: it is empty. Name at least one port for HTTP, such as "80".'),
+    ({"nginx_listen": ["80", "8080 default_server"]}, "nginx_listen: 8080 default_server is neither a port (80) nor"),
     (
         {"nginx_listen": ["80", "443 ssl http2"]},
         "nginx_listen: it is for HTTP, and 443 is the port of HTTPS. Take 443 out; HTTPS is edge_tls",
@@ -236,7 +251,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {**PAGES, "edge_maintenance_open_paths": ["/healthz"]},
         "edge_maintenance_open_paths: /healthz would be passed to the application in maintenance, and this site has none.",
     ),
-    ({"edge_http3": True, "edge_tls": "off"}, "edge_http3: there is no HTTP/3 without TLS, and edge_tls is off"),
+    ({"edge_http3": True, "edge_tls": "off"}, "edge_http3: HTTP/3 needs HTTPS, and edge_tls is off"),
     *(
         (
             {"edge": "apache", "edge_paths": [{"path": "/login", **option}]},
@@ -253,7 +268,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"debian": "12", "edge_http3": True, "edge_tls": "selfsigned"},
         "edge_http3: nginx has HTTP/3 since 1.25, and Debian 12 has 1.22. Take edge_http3 out for",
     ),
-    ({"edge_response_headers": {"X Own": "1"}}, "edge_response_headers: X Own must be names of headers"),
+    ({"edge_response_headers": {"X Own": "1"}}, "edge_response_headers: X Own cannot name a header"),
     ({"edge_response_headers": {"X-Own": 'a "word"'}}, "edge_response_headers: a value cannot have a double quote"),
     (
         {"edge_paths": [{"path": "admin"}, {"path": "/x", "timeout_seconds": 0}]},

@@ -138,7 +138,7 @@ def test_a_template_that_nobody_has_is_named(role: Role) -> None:
     (role.play.parent / "roles/server/templates/settings.j2").unlink()
     code, _, message = role.dry_run()
     assert code != 0
-    assert f"There is no template settings.j2 in {role.own}, " in message
+    assert f"The template settings.j2 was not found in {role.own}, " in message
 
 
 def test_a_diff_shows_no_bytes_that_are_no_text(role: Role) -> None:

@@ -289,7 +289,7 @@ def test_a_subfolder_is_the_application(repository: Path) -> None:
         ),
         ("{repository}", "no-such-branch", "", "git cannot fetch 'no-such-branch'"),
         ("{repository}", "deadbeef", "", "git cannot fetch 'deadbeef'"),
-        ("{repository}", "main", "nowhere", "app_source_path: no folder 'nowhere'"),
+        ("{repository}", "main", "nowhere", "^app_source_path: main has no folder 'nowhere'"),
         ("{repository}/static/empty", "", "", "has no files"),
     ],
 )
@@ -365,6 +365,10 @@ def test_nothing_that_a_submodule_names_is_run(repository: Path, trap: tuple[Pat
     )
     git(repository, "commit", "--quiet", "--all", "--message", "with a submodule")
     assert not packing.pack(str(repository), "").commit.endswith("-dirty")
+    with pytest.raises(
+        files.SourceError, match=r"^app_source: it has submodules, .* Clone it with --recurse-submodules"
+    ):
+        packing.pack(f"file://{repository}")
     git(repository / "library", "config", "filter.trap.clean", str(program))
     (repository / "library/.gitattributes").write_text("* filter=trap\n")
     (repository / "library/main.py").touch()

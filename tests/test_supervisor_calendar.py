@@ -32,9 +32,9 @@ def test_what_cron_can_say(event: str, line: str) -> None:
     [
         ("*:*:0/10", "only weekdays"),
         ("*:*:30", "no seconds"),
-        ("Mon *-*-01 00:00", "either of"),
+        ("Mon *-*-01 00:00", "cron would run on a day of the month or of the week"),
         ("2027-01-01 00:00", "only weekdays"),
-        ("*:5/15", "begins in the middle"),
+        ("*:5/15", "'5/15': cron repeats from 0 on only, so list each value"),
         ("now and then", "only weekdays"),
     ],
 )

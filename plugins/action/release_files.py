@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
         """Return a rendered template; the first folder that has it wins, also for what it includes and extends."""
         source = next((folder / name for folder in folders if (folder / name).is_file()), None)
         if source is None:
-            raise AnsibleActionFail(f"There is no template {name} in {', '.join(map(str, folders))}.")
+            raise AnsibleActionFail(f"The template {name} was not found in {', '.join(map(str, folders))}.")
         path = [str(folder) for folder in folders]
         for place in variables.get("ansible_search_path", []):
             path += [f"{place}/templates", place]  # {% extends 'templates/name' %} is the role's own

@@ -162,7 +162,7 @@ class ActionModule(ActionBase):
         problems, strange = judge(names, known, mine)
         own = variables["hostvars"].raw_get(variables["inventory_hostname"])
         problems += [
-            f"{name}: playbooks/roles/wiring sets it, from the application's variables (app_*). Remove it from the inventory."
+            f"{name}: Slipway sets it from other variables (playbooks/roles/wiring/vars/main.yml says which). Remove it from the inventory."
             for name in self._task.args.get("wired", [])
             if name in own
         ]

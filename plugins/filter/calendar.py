@@ -41,7 +41,7 @@ def field(text: str, first: int) -> str:
         else:
             span = str(int(low)) + (f"-{int(high)}" if high else "")
             if step and not high:
-                raise ValueError(f"{part!r} begins in the middle")
+                raise ValueError(f"{part!r}: cron repeats from {first} on only, so list each value")
         parts.append(span + (f"/{int(step)}" if step else ""))
     return ",".join(parts)
 
@@ -70,7 +70,7 @@ def cron(event: str) -> str:
         month, day = (found["date"] or "*-*-*").removeprefix("*-").split("-")
         weekday = weekdays(found["weekday"]) if found["weekday"] else "*"
         if weekday != "*" and day != "*":
-            raise ValueError("cron runs on either of a day of the month and a day of the week")
+            raise ValueError("cron would run on a day of the month or of the week, not where both fit")
         fields = field(found["minute"], 0), field(found["hour"], 0), field(day, 1), field(month, 1)
     except ValueError as error:
         raise AnsibleFilterError(f"on_calendar {event!r}: {error}") from None

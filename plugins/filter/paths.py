@@ -132,7 +132,7 @@ def _is_positive(value: object) -> bool:
 def _wrong_option(value: Option) -> list[str]:
     """Return what is wrong with the options of one path."""
     said = [
-        f"allow has {network}, which is neither an address nor a network such as 203.0.113.0/24 (no bits beyond the prefix)"
+        f"allow has {network}, which is neither an address nor a network such as 203.0.113.0/24 (10.1.2.3/24 is 10.1.2.0/24)"
         for network in value.get("allow") or []
         if not _is_network(network)
     ]

@@ -154,7 +154,7 @@ def database(facts: Facts) -> str:
     if facts["problem"]:
         return f"{facts['name']}: {facts['problem']}"
     if facts["bytes"] is None:
-        return f"there is no database {facts['name']}"
+        return f"the database {facts['name']} does not exist"
     return f"{facts['name']}: {size(facts['bytes'])}, {facts['connections']} connections"
 
 

@@ -24,7 +24,7 @@ class SourceError(Exception):
 
 
 class RefusedError(SourceError):
-    """The source is there, but something in it could be laid out elsewhere than its path says."""
+    """The source is there, but cannot be used as it is."""
 
 
 def entry(name: str, mode: int, size: int = 0, link: str = "") -> tarfile.TarInfo:

@@ -119,14 +119,19 @@ def git_entries(url: str, ref: str, subfolder: str, exclude: Sequence[str] = ())
         try:
             packed = git("archive", "--format=tar", f"{commit}:{subfolder.strip('/')}", cwd=clone)
         except SourceError as error:
-            raise SourceError(f"app_source_path: no folder {subfolder!r} in this commit ({error})") from None
+            raise RefusedError(
+                f"app_source_path: {ref or 'HEAD'} has no folder {subfolder!r} ({error}). Name one that this commit has."
+            ) from None
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         members = {member.name: member for member in archive if not member.isdir()}
         left = left_out(set(members), set(), exclude)
         for name in sorted(members.keys() - left.keys()):
             member = members[name]
             if name == ".gitmodules":
-                raise SourceError("it has submodules, which work from a folder only: check it out and name the folder")
+                raise RefusedError(
+                    "app_source: it has submodules, which Slipway takes from a folder only. Clone it with --recurse-submodules, "
+                    "and set app_source to that folder."
+                )
             if member.issym():
                 yield entry(name, 0, link=member.linkname), b""
             elif member.isfile():

@@ -86,7 +86,9 @@ def test_what_is_mounted_in_the_application_is_never_emptied(
 
 def test_where_something_cannot_be_kept_nothing_is_removed(host: Host, site: Traffic) -> None:
     host.program("mv", "echo 'mv: No space left on device' >&2; exit 1")
-    with pytest.raises(ReleaseError, match=r"home/shared could not be moved to .*, so nothing was removed"):
+    with pytest.raises(
+        ReleaseError, match=r"home/shared could not be moved to .*: mv: No space left on device. Nothing was removed"
+    ):
         removal.remove(site, host.folder / "kept")
     assert names(host.home / "shared") == ["photo.jpg"]
     assert site.tmpfiles.exists()

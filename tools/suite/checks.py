@@ -118,5 +118,5 @@ def chosen(words: list[str]) -> list[Check]:
             checks += [check for check in scenarios() if check.scenario == word]
         else:
             known = ", ".join([*PARTS, *scenario_names()])
-            sys.exit(f"suite: there is no check {word!r}. There are: {known}")
+            sys.exit(f"suite: {word!r} is not a check. Name one of {known}")
     return checks

@@ -66,7 +66,7 @@ def nothing_changes() -> Iterator[None]:
                 'app_domains: "www.example.com" is not a list. Write it as [www.example.com].',
             ),
             "nginx_listen": ({"port": 80}, "nginx_listen"),
-            "edge_server_names": (["x.test"], "edge_server_names: playbooks/roles/wiring sets it"),
+            "edge_server_names": (["x.test"], "edge_server_names: Slipway sets it from other variables"),
             "postgresql_max_connections": ("many", "postgresql_max_connections"),
         },
         {

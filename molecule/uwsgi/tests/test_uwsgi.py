@@ -238,7 +238,7 @@ def test_an_application_s_own_uwsgi_ini_is_honoured(host: Host) -> None:
         assert (len(told), len(told[0]["cores"])) == (5, 5)
         assert "own - thunder lock: disabled" in own.log
         for option in "socket", "http", "daemonize", "chmod-socket", "die-on-term", "virtualenv", "uid":
-            assert f"uwsgi.ini: {option} was left out, as it is for the release to say" in own.log.splitlines()
+            assert f"uwsgi.ini: {option} was left out, as the release sets it" in own.log.splitlines()
         assert host.run("ss --no-header --listening --tcp | grep -E ':999[89]'").stdout == ""
         assert not host.file("/tmp/own.log").exists
 

@@ -203,8 +203,8 @@ class EdgeFiles:
         # A clash that exists already was not caused by this change.
         if twice and (new := twice - self.clashes(self.judge(self.root)[1])):
             raise RefusedError(
-                f"Another site of this server has the same server name, and {self.role} would ignore one of the two; no "
-                f"file was changed. Give each site its own names (edge_server_names), or remove the other site: "
+                f"edge_server_names: another site of this server has the same name, and {self.role} would ignore one of the two; no file "
+                "was changed. Give each site its own names (app_domains in an inventory), or remove the other site: "
                 f"grep -ri 'server_\\?\\(name\\|alias\\)' {self.root}/sites-enabled\n" + "\n".join(sorted(new))
             )
 

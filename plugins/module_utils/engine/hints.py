@@ -14,8 +14,8 @@ HINTS = {
     "application has to be compiled, and the compiler is missing. Name what brings it: app_packages: [build-essential, python3-dev].",
     "does not satisfy Python|incompatible with the project's Python requirement": "app_python: the application needs another "
     'Python than this one. Name its version, such as "3.14"; uv fetches what the server does not have.',
-    "Distribution not found at: file:": "app_source_path: a dependency lies outside of this folder, which alone travels. Name the folder "
-    "above both, with a requirements.txt there, and app_module from there, such as service.main:app.",
+    "Distribution not found at: file:": "app_source_path: a dependency lies outside of this folder, and nothing outside of it is deployed. "
+    "Name the folder above both, with a requirements.txt there, and app_module from there, such as service.main:app.",
 }
 
 

@@ -53,8 +53,8 @@ def keep(home: Path, names: list[str], folder: Path) -> None:
         done = subprocess.run(["mv", home / name, folder / name], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ReleaseError(
-                f"{home / name} could not be moved to {folder}, so nothing was removed but the programs were stopped: "
-                f"{done.stderr.strip()}. Fix that and run this again; site.yml brings the application back."
+                f"{home / name} could not be moved to {folder}: {done.stderr.strip()}. Nothing was removed, but the application's "
+                "programs are stopped. Fix that and run this again; or run site.yml, which starts them."
             )
 
 

@@ -54,6 +54,6 @@ def check(site: Site) -> None:
         days, rest = divmod(minutes, 24 * 60)
         long = f"{days} days and {rest // 60} h" if days else f"{rest // 60} h and {rest % 60} min"
         raise WrongClockError(
-            f"The clock of this server is {long} {'ahead of' if ahead > 0 else 'behind'} the CA's, and says by it when a "
-            "certificate ends: the CA was not asked. Set the clock, and have it kept right (timedatectl set-ntp true)."
+            f"The clock of this server is {long} {'ahead of' if ahead > 0 else 'behind'} the CA's, and so "
+            "wrong about when a certificate ends: the CA was not asked. Set the clock, and have it kept right (timedatectl set-ntp true)."
         )
