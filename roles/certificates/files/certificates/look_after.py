@@ -64,8 +64,8 @@ def obtain(site: Site, *, retry: bool = False, renew: bool = False) -> bool:
     try:
         if site.settings["check_addresses"] and (wrong := astray(site)):
             raise NotAskedError(
-                f"{'; '.join(wrong)}. Correct the A and AAAA records, or take the name out; the CA was not asked. Where a CDN or "
-                "proxy in front leads here, set certificates_acme_check_addresses to false; where it has HTTPS itself, and asks this "
+                f"app_domains: {'; '.join(wrong)}. Correct the A and AAAA records, or take the name out; the CA was not asked. Where "
+                "a CDN or proxy in front leads here, set certificates_acme_check_addresses to false; where it has HTTPS itself, and asks this "
                 'server over HTTP, set edge_tls to "off" and edge_trusted_proxies to its addresses.'
             )
         clock.check(site)
