@@ -26,7 +26,7 @@ def advice(command: list[str], plan: Plan, output: str) -> str:
     if is_uv and "venv" in command:
         return (
             f"app_python: uv cannot find Python {plan.python!r} on the server, nor fetch it. Name a version that exists, such as "
-            '"3.13", or the server\'s own, python3.'
+            '"3.13", or the server\'s own, python3. uv fetches it from github.com, so the server has to reach that.'
         )
     if is_uv and "hashes.txt" in command:
         return (
