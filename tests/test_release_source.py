@@ -278,6 +278,39 @@ def test_a_subfolder_is_the_application(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "whole"),
+    [
+        ("requirements.txt", "flask\n-e ../lib  # ours\n", True),
+        ("requirements.txt", "--requirement=../base.txt\n", True),
+        ("requirements.txt", "lib @ file:../../lib\n", True),
+        ("requirements.txt", "flask # not ../lib\n./lib\nhttps://example.com/a..b/c.whl\n", False),
+        ("pyproject.toml", '[tool.uv.sources]\nlib = { path = "../lib", editable = true }\n', True),
+        ("pyproject.toml", '[tool.uv.sources]\nlib = [{ workspace = true, marker = "a" }]\n', True),
+        ("pyproject.toml", '[tool.poetry.dependencies]\nlib = { path = "../lib" }\n', True),
+        ("pyproject.toml", '[project]\ndependencies = ["lib @ file:///${PROJECT_ROOT}/../lib"]\n', True),
+        ("pyproject.toml", '[tool.ruff]\nextend = "../ruff.toml"\n', False),
+        ("pyproject.toml", "[project\n../lib", False),
+    ],
+)
+def test_all_of_the_source_travels_where_the_application_needs_what_is_next_to_its_folder(
+    repository: Path, name: str, text: str, *, whole: bool
+) -> None:
+    """From a folder and from a URL the same."""
+    (repository / "web").mkdir()
+    (repository / "web/uwsgi.ini").touch()
+    (repository / "web" / name).write_text(text)
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--all", "--message", "a monorepo")
+    packed = packing.pack(str(repository), "", "web/")
+    assert packed.folder == ("web" if whole else "")
+    assert {f"web/{name}", "main.py"} <= set(names(packed.archive)) or not whole
+    assert {name, "uwsgi.ini"} == set(names(packed.archive)) or whole
+    assert packed.notes == []  # the uwsgi.ini is where it is read
+    from_url = packing.pack(f"file://{repository}", "", "web")
+    assert packed == from_url._replace(commit=packed.commit)
+
+
+@pytest.mark.parametrize(
     ("source", "ref", "path", "message"),
     [
         ("/no/such/folder", "", "", "app_source: the folder '/no/such/folder' does not exist"),

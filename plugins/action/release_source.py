@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
         except SourceError as error:
             raise AnsibleActionFail(str(error)) from None
         version = " ".join(filter(None, [ref, packed.commit])) or source
-        said = {"size": len(packed.archive), "version": version, "notes": packed.notes}
+        said = {"size": len(packed.archive), "version": version, "notes": packed.notes, "folder": packed.folder}
         if "dest" not in arguments:
             return {"changed": False, **said}
         if len(packed.archive) <= MOST_INLINE_BYTES:

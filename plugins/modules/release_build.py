@@ -74,6 +74,10 @@ options:
     type: bool
     default: false
   source: {description: "The version of the source, for the record.", type: str, default: ""}
+  folder:
+    description: The application's folder in the archive, where that has more of the source than this folder.
+    type: str
+    default: ""
 attributes:
   check_mode: {support: full}
 author: Slipway (!UNKNOWN)
@@ -138,6 +142,7 @@ ARGUMENTS = {
     "prestart": {"type": "list", "elements": "str", "default": []},
     "migrate": {"type": "bool", "default": True},
     "source": {"type": "str", "default": ""},
+    "folder": {"type": "str", "default": ""},
     "force": {"type": "bool", "default": False},
 }
 

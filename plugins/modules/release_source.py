@@ -20,11 +20,13 @@ options:
     description: Branch, tag or commit. Empty is the default branch of a git URL, or a folder as it is.
     type: str
   path:
-    description: The application's folder below the source.
+    description:
+      - The application's folder below the source. It alone is packed, unless what it says of its dependencies names something
+        outside of it, such as a sibling (C(../lib)) or a workspace of uv. Then all of the source is.
     type: str
   exclude:
     description:
-      - Patterns in the notation of C(.gitignore), relative to the application's folder, of what stays behind as well, also of what
+      - Patterns in the notation of C(.gitignore), relative to the folder that is packed, of what stays behind as well, also of what
         git tracks. One that begins with an exclamation mark takes along what would stay behind by itself.
     type: list
     elements: str
@@ -56,6 +58,10 @@ RETURN = r"""
 size:
   description: Bytes of the archive.
   type: int
+  returned: always
+folder:
+  description: The application's folder in the archive, where all of the source was packed; empty otherwise.
+  type: str
   returned: always
 notes:
   description: Sentences about what was left out, and about what is large.

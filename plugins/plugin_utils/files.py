@@ -9,10 +9,14 @@ from typing import NamedTuple
 
 
 class Origin(NamedTuple):
-    """Where files are from. commit: empty where there is none. left: the paths that were left out, each with what names it."""
+    """Where files are from. commit: empty where there is none. left: the paths that were left out, each with what names it.
+
+    folder: the application's, where the files are those of all the source; empty otherwise.
+    """
 
     commit: str
     left: dict[str, str]
+    folder: str = ""
 
 
 # Yields the files; returns where they are from.

@@ -23,6 +23,7 @@ from ansible_collections.slipway.flask.plugins.plugin_utils.files import (
     SourceError,
     checked,
 )
+from ansible_collections.slipway.flask.plugins.plugin_utils.siblings import needs_siblings, text_of
 from ansible_collections.slipway.flask.plugins.plugin_utils.sources import folder_entries, git_entries
 
 # scheme://… and the scp form user@host:path (git-fetch(1), GIT URLS).
@@ -62,6 +63,9 @@ def entries(source: str, ref: str, subfolder: str, exclude: Sequence[str]) -> En
             f"app_source: the folder {str(folder) if source else ''!r} does not exist on the control machine. "
             "Name an existing folder, or a git URL such as https://host/user/project.git."
         )
+    if subfolder and needs_siblings(lambda name: text_of(folder / name)):
+        origin = yield from folder_entries(local.resolve(), exclude)
+        return origin._replace(folder=subfolder.strip("/"))
     return (yield from folder_entries(folder.resolve(), exclude))
 
 
@@ -94,11 +98,13 @@ class Packed(NamedTuple):
     """An application's source.
 
     archive: gzipped tar, the same bytes for the same files. commit: empty where there is none. notes: see notes().
+    folder: the application's in the archive, where that has all of the source.
     """
 
     archive: bytes
     commit: str
     notes: list[str]
+    folder: str
 
 
 def pack(source: str, ref: str = "", subfolder: str = "", exclude: Sequence[str] = ()) -> Packed:
@@ -124,5 +130,7 @@ def pack(source: str, ref: str = "", subfolder: str = "", exclude: Sequence[str]
             f"app_source: {source!r} has no files (after .gitignore and app_source_exclude). Name the application's folder."
         )
     packed = buffer.getvalue()
-    said = notes(origin.left, sizes, len(packed)) + container_templates.advice_on_files(sizes)
-    return Packed(packed, origin.commit, said)
+    prefix = f"{origin.folder}/" if origin.folder else ""
+    own = {name.removeprefix(prefix) for name in sizes if name.startswith(prefix)}
+    said = notes(origin.left, sizes, len(packed)) + container_templates.advice_on_files(own)
+    return Packed(packed, origin.commit, said, origin.folder)

@@ -26,6 +26,7 @@ from ansible_collections.slipway.flask.plugins.plugin_utils.git import (
     is_ignored,
     is_repository,
 )
+from ansible_collections.slipway.flask.plugins.plugin_utils.siblings import needs_siblings
 
 
 def listed(folder: Path) -> tuple[set[str], set[str]]:
@@ -52,7 +53,7 @@ def below(name: str, files: Entries) -> Entries:
         try:
             info, content = next(files)
         except StopIteration as end:
-            commit, left = end.value
+            commit, left, _ = end.value
             return Origin(commit, {f"{name}/{path}": pattern for path, pattern in left.items()})
         info.name = f"{name}/{info.name}"
         yield info, content
@@ -108,6 +109,14 @@ def fetched(url: str, ref: str, clone: Path) -> str:
     return commit.decode().strip()
 
 
+def committed(path: str, clone: Path) -> str:
+    """Return the text of a file, `commit:path`; empty where the commit has no such file."""
+    try:
+        return git("show", path, cwd=clone).decode(errors="replace")
+    except SourceError:
+        return ""
+
+
 def git_entries(url: str, ref: str, subfolder: str, exclude: Sequence[str] = ()) -> Entries:
     """Yield the files of one commit of a repository, but for what `exclude` names."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -116,8 +125,13 @@ def git_entries(url: str, ref: str, subfolder: str, exclude: Sequence[str] = ())
         commit = fetched(url, ref, clone)
         if twice := doubled(commit, clone):
             raise RefusedError(f"app_source: {twice!r} is there twice in this commit. Remove it from the source.")
+        folder = subfolder.strip("/")
         try:
-            packed = git("archive", "--format=tar", f"{commit}:{subfolder.strip('/')}", cwd=clone)
+            packed = git("archive", "--format=tar", f"{commit}:{folder}", cwd=clone)
+            if folder and needs_siblings(lambda name: committed(f"{commit}:{folder}/{name}", clone)):
+                packed = git("archive", "--format=tar", commit, cwd=clone)
+            else:
+                folder = ""
         except SourceError as error:
             raise RefusedError(
                 f"app_source_path: {ref or 'HEAD'} has no folder {subfolder!r} ({error}). Name one that this commit has."
@@ -138,4 +152,4 @@ def git_entries(url: str, ref: str, subfolder: str, exclude: Sequence[str] = ())
                 stream = archive.extractfile(member)
                 content = stream.read() if stream else b""
                 yield entry(name, member.mode, len(content)), content
-    return Origin(commit[:12], left)
+    return Origin(commit[:12], left, folder)

@@ -16,7 +16,7 @@ def test_node_is_installed_with_hashes_where_it_has_some(node: str, options: str
     (tmp_path / "node.txt").write_text(node)
     lines = assets.script(["npm ci"], "uv", tmp_path / "build", tmp_path / "node.txt")
     (install,) = (line for line in lines if line.startswith("uv pip install"))
-    assert install.endswith(f" --requirement ../node.txt{options}")
+    assert install.endswith(f" --requirement {tmp_path}/node.txt{options}")
 
 
 def test_without_commands_nothing_is_installed(tmp_path: Path) -> None:

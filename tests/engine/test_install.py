@@ -24,11 +24,11 @@ def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(f
     (code / "kernel.txt").symlink_to("/proc/kmsg")
     stage(folder)
     plan = dataclasses.replace(PLAN, server="uwsgi")
-    found = sandbox.act_as("nobody", lambda: install.look(code, plan))
+    found = sandbox.act_as("nobody", lambda: install.look(code, plan, code))
     assert found["module"] == PLAN.module
     (code / "uwsgi.ini").symlink_to("/etc/shadow")
     with pytest.raises(PermissionError):
-        sandbox.act_as("nobody", lambda: install.look(code, plan))
+        sandbox.act_as("nobody", lambda: install.look(code, plan, code))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ OTHER_PYTHON = "app_python: the application needs another Python"
         (OWN, "../meson.build:1:0: ERROR: Unknown compiler(s): [['cc'], ['gcc']]", NO_COMPILER),
         (OWN, "Because the current Python version (3.11.2) does not satisfy Python>=3.14", OTHER_PYTHON),
         (SYNC, "is incompatible with the project's Python requirement: `>=3.14`", OTHER_PYTHON),
-        (OWN, "error: Distribution not found at: file:///srv/site/releases/0/common", "app_source_path: "),
+        (OWN, "error: Distribution not found at: file:///srv/site/releases/0/common", "app_source: a dependency lies outside"),
         (PINS, "error: command 'gcc' failed: No such file or directory", "gunicorn_hashes: "),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_file_with_dependencies_that_does_not_count_is_named(
     stage(tmp_path)
     for name, text in files.items():
         (tmp_path / "code" / name).write_text(text)
-    note = install.look(tmp_path / "code", PLAN)["note"]
+    note = install.look(tmp_path / "code", PLAN, tmp_path / "code")["note"]
     assert said in note
     assert bool(said) == bool(note)
 
@@ -193,5 +193,5 @@ def test_a_file_of_the_source_that_cannot_be_read_is_named(
     (tmp_path / "code").mkdir()
     stage(tmp_path)
     (tmp_path / "code" / name).write_bytes(content)
-    found = install.look(tmp_path / "code", dataclasses.replace(PLAN, server=server))
+    found = install.look(tmp_path / "code", dataclasses.replace(PLAN, server=server), tmp_path / "code")
     assert found["wrong"].startswith(f"app_source: its {name} cannot be read: ")

@@ -50,6 +50,12 @@ def test_a_lock_file_is_obeyed(host: Host) -> None:
     assert versions["granian"] == "2.8.7"
 
 
+def test_a_service_of_a_monorepo_has_the_library_that_is_next_to_it(host: Host) -> None:
+    assert answer(host, "locked")["library"] == "1.0"
+    assert host.check_output("readlink /srv/locked/current/code") == "tree/services/web"
+    assert host.run("runuser -u nobody -- cat /srv/locked/current/tree/library/pyproject.toml").rc != 0
+
+
 def test_a_large_source_comes_whole(host: Host) -> None:
     assert host.file("/srv/locked/current/code/model.bin").size == 3 << 20
 

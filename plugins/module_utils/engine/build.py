@@ -64,14 +64,16 @@ def lay_out(release: Release, plan: Plan) -> None:
     remove(release.path)
     release.path.mkdir(parents=True)
     release.path.chmod(0o755)
-    for name in ("code", ".venv", "public"):
+    for name in ("tree" if plan.folder else "code", ".venv", "public"):
         (release.path / name).mkdir()
         shutil.chown(release.path / name, build_user, build_user)
     if plan.has_application:
         copy_programs(release, plan)
     with (stage / "source.tar.gz").open("rb") as archive:
-        if wrong := sandbox.act_as(build_user, partial(unpack, archive, release.path / "code")):
+        if wrong := sandbox.act_as(build_user, partial(unpack, archive, release.tree)):
             raise release.fail(no_room(release.home) if FULL in wrong else f"app_source: {last_lines(wrong)}")
+    if plan.folder:
+        choose_folder(release, plan.folder)
     for name in plan.shared_dirs:
         kept = release.home / "shared" / name
         try:
@@ -104,6 +106,16 @@ def unpack(archive: BinaryIO, code: Path) -> str:
         tar, cwd=code, stdin=archive, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}
     )
     return done.stderr if done.returncode else ""
+
+
+def choose_folder(release: Release, folder: str) -> None:
+    """Make a folder of the tree the application's. Raises ReleaseError for one that is a link, or below one."""
+    place = release.tree / folder
+    if place.resolve() != release.tree.resolve() / folder or not place.is_dir():
+        raise release.fail(
+            f"app_source_path: {folder!r} is not a folder of the source itself. Name the one that links lead to."
+        )
+    (release.path / "code").symlink_to(place.relative_to(release.path))
 
 
 def share(code: Path, name: str, kept: Path) -> str:
@@ -147,7 +159,7 @@ def keep_pages(release: Release, refused: list[str]) -> None:
             f"app_source, app_source_path: the folder has no index.html{why}, which is the front page of a site without an "
             "application (app_server: none). Name the folder that has the finished pages, such as the output of the build."
         )
-    for name in ("code", ".venv"):
+    for name in ("code", "tree", ".venv"):
         remove(release.path / name)
 
 
@@ -156,7 +168,7 @@ def seal(release: Release, user: str) -> None:
 
     No process of the build is left, so nothing changes during this; neither command follows a link on its way down.
     """
-    private, public = [release.path / "code", release.path / ".venv"], [release.path / "public"]
+    private, public = [release.tree, release.path / ".venv"], [release.path / "public"]
     for paths, group, mode in ((private, user, "ug-s,g=rX,o="), (public, "root", "u=rwX,go=rX")):
         if not paths[0].exists():  # of a site without an application
             continue
@@ -216,7 +228,7 @@ def make(release: Release, plan: Plan) -> Made:
             keep_pages(release, refused)
         seal(release, plan.user)
         if current := linked(release.home / "current"):
-            for name in ("code", ".venv"):
+            for name in (release.tree.name, ".venv"):
                 keep_once(release.path / name, release.home / "releases" / current / name)
         schema = schema_of(release, plan, module) if plan.has_application else []
         pages = {} if plan.has_application else {"pages": True}

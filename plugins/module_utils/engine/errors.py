@@ -41,6 +41,7 @@ def read_only(text: str, code: Path) -> str:
 
     code: the application's folder, from which the program was started.
     """
+    code = code.resolve()  # it may be a link, and programs name files by where they are
     found = list(READ_ONLY.finditer(text))
     if not found:
         return ""

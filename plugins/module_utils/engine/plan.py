@@ -31,6 +31,7 @@ FACTS = (
     "shared_dirs",
     "build",
     "uv",
+    "folder",
 )
 
 
@@ -38,7 +39,8 @@ FACTS = (
 class Plan:
     """What a release is to be made of; the module release_build says what each field means.
 
-    python: the interpreter, or a version for uv to find. sandbox, build_service: directives of systemd.
+    python: the interpreter, or a version for uv to find. sandbox, build_service: directives of systemd. folder: the
+    application's in the archive, where that has more than it needs to serve; empty otherwise.
     """
 
     home: str
@@ -58,6 +60,7 @@ class Plan:
     prestart: list[str]
     migrate: bool
     source: str
+    folder: str = ""
 
     @property
     def stage(self) -> Path:

@@ -1,7 +1,8 @@
 """One release: where it is, what is known about it, and how its programs are run.
 
 <home>/next/            what the next release is made of
-<home>/releases/<id>/   code, .venv, bin/, env, public/, release.json; of a site without an application, public/ and release.json
+<home>/releases/<id>/   code, .venv, bin/, env, public/, release.json; of a site without an application, public/ and release.json;
+                        where the application needs what is next to its folder: code -> tree/<folder>
 <home>/current, previous -> releases/<id>
 """
 
@@ -33,6 +34,12 @@ class Release:
         self.home = Path(home)
         self.id = release_id
         self.path = self.home / "releases" / release_id
+
+    @property
+    def tree(self) -> Path:
+        """What was unpacked of the source: the application's folder, or more, which it is in."""
+        whole = self.path / "tree"
+        return whole if whole.exists() else self.path / "code"
 
     @property
     def record(self) -> dict[str, Any]:
