@@ -123,3 +123,38 @@ def test_site_yml_in_another_folder_says_where_to_run_it(tmp_path: Path) -> None
         "ansible.cfg: the one of this clone was not read, so the collection slipway.flask was not found. Run ansible-playbook in the "
         in said
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "sudo: a password is required",
+            "sudo on one wants a password, and has none or a wrong one. Add --ask-become-pass",
+        ),
+        ("ada is not in the sudoers file.", "No module runs as root on one, for the reason above."),
+    ],
+)
+def test_what_keeps_ansible_from_becoming_root_is_said(tmp_path: Path, words: str, said: str) -> None:
+    """By Ansible's own connection over SSH, to a program that is this machine's shell, and a sudo that refuses."""
+    for name, script in {
+        "ssh": 'for last; do :; done; exec sh -c "$last"',
+        "sudo": f"echo '{words}' >&2; exit 1",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    here = {
+        **HERE,
+        "ansible_connection": "ssh",
+        "ansible_user": "ada",
+        "ansible_ssh_executable": f"{tmp_path}/ssh",
+        "ansible_become_exe": f"{tmp_path}/sudo",
+        "app_source": str(ROOT / "app"),
+        "app_domains": ["site.test"],
+    }
+    groups = {group: {"hosts": {"one": None}} for group in ("app", "db", "edge")}
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"vars": here, "children": groups}}))
+    code, output = run(ROOT, "playbooks/preflight.yml", f"--inventory={tmp_path}/hosts.json")
+    assert code != 0
+    assert said in output, output
+    assert "Traceback" not in output

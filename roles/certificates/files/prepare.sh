@@ -15,9 +15,13 @@ flock 9
 # A new Debian has a new Python.
 venv=/opt/slipway/certbot-$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-$1
 if [ ! -e "$venv/done" ]; then
-  python3 -m venv --clear "$venv"
   # Wheels only: a source would bring further packages that are not pinned.
-  "$venv/bin/pip" install --quiet --only-binary :all: --require-hashes --requirement /dev/stdin || {
+  python3 -m venv --clear "$venv" &&
+    "$venv/bin/pip" install --quiet --only-binary :all: --require-hashes --requirement /dev/stdin || {
+    for full in $(df --output=avail,target "$venv" /tmp | awk '$1 < 102400 {print $2}'); do
+      echo "$full: this file system of the server is full, so certbot could not be installed. Make room there, then run again." >&2
+      exit 1
+    done
     echo "certificates: certbot could not be installed, for the reason above. Is the package index in reach of this server?" >&2
     exit 1
   }
