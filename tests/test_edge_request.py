@@ -131,8 +131,18 @@ def test_so_it_may_where_other_sites_have_https(plain: Server, secure: Server, h
     plain.answer = 308, {"Location": "https://book.test/"}
     assert look(asked(plain, secure.address))["location"] == "https://book.test/"
     _, problem = attempt(asked(plain, secure.address, tls_expected=True))
-    assert problem.startswith("nginx on www1 does not answer for book.test/ at 127.0.0.1:")
-    assert "(it redirects to https://book.test/, and there: " in problem
+    assert problem.startswith(
+        f"nginx on www1 redirects to https://book.test/, but does not answer at {secure.address} ("
+    )
+
+
+def test_a_port_for_https_that_is_closed_is_named(plain: Server) -> None:
+    """Not the one for HTTP, which has answered."""
+    plain.answer = 308, {"Location": "https://book.test/"}
+    assert attempt(asked(plain, "127.0.0.1:1", tls_expected=True))[1] == (
+        "nginx on www1 redirects to https://book.test/, but does not answer at 127.0.0.1:1 ([Errno 111] Connection refused). "
+        "Run site.yml, which configures the edge."
+    )
 
 
 def test_an_edge_that_is_down_is_named(plain: Server) -> None:

@@ -63,6 +63,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_workers": None}, "app_workers: it is empty (null)."),
     ({"app_domains": [None]}, "app_domains: entry 1 is empty (null)."),
     ({"app_domains": [{"www.site.test": None}]}, "app_domains: entry 1 is a dictionary, and has to be text."),
+    (
+        {"app_releases_kept": "5"},
+        """app_releases_kept: "5" is text. Write the number without quotes; with -e as JSON: -e '{"app_releases_kept": 5}'.""",
+    ),
+    ({"gunicorn_workers": "1"}, """gunicorn_workers: "1" is text. Write the number without quotes"""),
     ({"app_releases_kept": "many"}, 'app_releases_kept: "many" is not a whole number.'),
     (
         {"app_static_dir": False},
@@ -325,7 +330,6 @@ GOOD_CASES: list[dict[str, Any]] = [
     {
         "edge_paths": [{"path": "/x", "allow": None, "timeout_seconds": 5}],
         "nginx_worker_processes": 4,
-        "app_releases_kept": "5",
     },
     {"app_health_path": "/healthz?deep=1", "gunicorn_settings": {"logconfig_dict": {"version": 1}, "proc_name": None}},
     {"app_server": "uwsgi"},

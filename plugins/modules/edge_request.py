@@ -68,6 +68,10 @@ from ansible.module_utils.basic import AnsibleModule
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
+class UnansweredError(Exception):
+    """A site redirects to HTTPS, and does not answer there; says where it redirects to, which address was asked, and why."""
+
+
 class TlsConnection(http.client.HTTPSConnection):
     """HTTPS to an address, for a host that DNS does not lead there."""
 
@@ -95,7 +99,7 @@ def ask(connection: http.client.HTTPConnection, host: str, path: str) -> tuple[i
 def look(params: dict[str, Any]) -> dict[str, Any]:
     """Return the answer of a site, over HTTPS where it wants that. params: the module's.
 
-    Raises OSError, ValueError (a path that is not ASCII), HTTPException.
+    Raises UnansweredError; of HTTP OSError, ValueError (a path that is not ASCII), HTTPException.
     """
     tls_address, host, path, timeout = (params[name] for name in ("tls_address", "host", "path", "timeout"))
     status, location, retry_after = ask(http.client.HTTPConnection(params["address"], timeout=timeout), host, path)
@@ -105,9 +109,11 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
         try:
             status, location, retry_after = ask(TlsConnection(tls_address, named, timeout), target.netloc, path)
         # Nothing listens there, or for other sites alone: such a connection is refused, or closed once it is encrypted.
-        except (ConnectionError, ssl.SSLError) as error:
-            if params["tls_expected"]:
-                raise OSError(f"it redirects to {location}, and there: {error}") from error
+        except (OSError, http.client.HTTPException) as error:
+            if params["tls_expected"] or not isinstance(error, ConnectionError | ssl.SSLError):
+                raise UnansweredError(
+                    f"redirects to {location}, but does not answer at {tls_address} ({error})"
+                ) from error
             https = False
     return {"status": status, "https": https, "location": location, "retry_after": retry_after}
 
@@ -130,6 +136,8 @@ def attempt(params: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """Return the answer of a site, and what is wrong with it or with the lack of one. params: the module's."""
     try:
         answer = look(params)
+    except UnansweredError as error:
+        return {}, f"{params['edge']} {error}. Run site.yml, which configures the edge."
     except (OSError, ValueError, http.client.HTTPException) as error:
         said = str(error) or type(error).__name__
         return (

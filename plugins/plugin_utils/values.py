@@ -148,7 +148,7 @@ def fits(value: object, option: Option) -> bool:
         case "bool":
             return isinstance(value, int | str) and str(value).strip().lower() in map(str, BOOLEANS)
         case "int":
-            return not isinstance(value, bool) and bool(re.fullmatch(r"-?(0|[1-9][0-9]*)", str(value)))
+            return isinstance(value, int) and not isinstance(value, bool)
     return value is not None and not isinstance(value, bool | list | dict)
 
 
@@ -171,7 +171,7 @@ def _wrong(name: str, place: str, value: object, option: Option) -> Iterator[str
     variable = name.partition(".")[0]
     here = _shown(variable, place, value)
     if not fits(value, option):
-        yield _misfit(here, value, option)
+        yield _misfit(variable, here, value, option)
     elif isinstance(value, list):
         inner = {"type": option.get("elements", "str"), "options": option.get("options")}
         for number, entry in enumerate(value, 1):
@@ -187,7 +187,7 @@ def _wrong(name: str, place: str, value: object, option: Option) -> Iterator[str
             yield f"{here} is not {form.meant}."
 
 
-def _misfit(here: str, value: object, option: Option) -> str:
+def _misfit(variable: str, here: str, value: object, option: Option) -> str:
     """Return the sentence for a value of another type than the option's."""
     if choices := option.get("choices"):
         return f"{here} is not one of {', '.join(map(str, choices))}."
@@ -197,6 +197,8 @@ def _misfit(here: str, value: object, option: Option) -> str:
     if isinstance(value, bool | list | dict):
         quotes = " If you wrote no or off, put it into quotes." if isinstance(value, bool) and wanted == "text" else ""
         return f"{here} is {kind(value)}, and has to be {wanted}.{quotes}"
+    if option["type"] == "int" and re.fullmatch("-?[0-9]+", str(value)):
+        return f"""{here} is text. Write the number without quotes; with -e as JSON: -e '{{"{variable}": {value}}}'."""
     return f"{here} is not {wanted}." + (f" Write it as [{value}]." if wanted == "a list" else "")
 
 
