@@ -135,10 +135,39 @@ def test_what_no_release_needs_stays_behind_and_is_said_in_one_line(
     assert "app_source_exclude" in said
 
 
-def test_what_gitignore_names_is_not_said(folder: Path) -> None:
-    fill(folder, ".env")
-    (folder / ".gitignore").write_text("*.db\n.env\n")
-    assert packing.pack(str(folder)).notes == []
+IGNORED = {
+    "/static/build/": ("static/build/app.js", "static/build/"),
+    "/dist/": ("dist/assets/app.css", "dist/"),
+    "dist": ("front/dist/index.html", "front/dist/"),
+    "/static/made/*.css": ("static/made/site.css", "static/made/"),
+    ".env": (".env", ""),
+    "/static/uploads/": ("static/uploads/photo.jpg", ""),
+    "node_modules/": ("front/node_modules/a/dist/index.js", ""),
+    ".venv/": (".venv/lib/a/static/app.js", ""),
+    "/htmlcov/": ("htmlcov/index.html", ""),
+    "/build/": ("build/lib/site/static/site.css", ""),
+    "/dist/*": ("dist/site-1.0.tar.gz", ""),
+}
+
+
+@pytest.mark.parametrize("pattern", IGNORED)
+@pytest.mark.parametrize("tracked", [False, True])
+def test_output_of_a_build_that_gitignore_names_is_said_and_nothing_else_of_it(
+    folder: Path, pattern: str, *, tracked: bool
+) -> None:
+    path, named = IGNORED[pattern]
+    (folder / ".gitignore").write_text(f"*.db\n{pattern}\n")
+    if tracked:
+        git(folder, "init", "--quiet")
+        git(folder, "add", ".")
+    fill(folder, path)
+    assert path not in names(packing.pack(str(folder)).archive)
+    said = packing.pack(str(folder), published="static").notes
+    assert [line.partition(", which .gitignore names")[0] for line in said] == (
+        [f"app_source: left out {named}"] * bool(named)
+    )
+    assert "app_build" in "".join(said) or not named
+    assert packing.pack(str(folder)).notes == []  # the server makes it
 
 
 def test_what_was_committed_travels_from_a_folder_as_it_does_from_a_url(repository: Path) -> None:
@@ -191,6 +220,14 @@ def test_a_repository_below_the_source_goes_without_it_too(repository: Path) -> 
     packed = packing.pack(str(repository))
     assert [name for name in names(packed.archive) if name.startswith("library")] == ["library/__init__.py"]
     assert "left out library/.env. " in packed.notes[0]
+
+
+def test_exclude_counts_from_the_source_s_folder_in_a_repository_below_it_too(repository: Path) -> None:
+    git(repository, "init", "--quiet", "library")
+    fill(repository / "library", "docs/a.md", "tests/b.py")
+    fill(repository, "docs/c.md")
+    packed = packing.pack(str(repository), exclude=["/docs/", "/library/tests/"])
+    assert {"library/docs/a.md"} == {name for name in names(packed.archive) if "docs" in name or "tests" in name}
 
 
 def test_files_of_a_container_template_that_nothing_reads_are_named(folder: Path) -> None:

@@ -20,15 +20,17 @@ class ActionModule(ActionBase):
     """See plugins/modules/release_source.py."""
 
     TRANSFERS_FILES = False  # a large archive is transferred by `copy`
-    _VALID_ARGS = frozenset(("source", "ref", "path", "exclude", "dest", "group", "mode"))
+    _VALID_ARGS = frozenset(("source", "ref", "path", "exclude", "published", "dest", "group", "mode"))
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Pack the source; with `dest`, bring it there."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        source, ref, path = (str(arguments.pop(key, "") or "") for key in ("source", "ref", "path"))
+        source, ref, path, published = (
+            str(arguments.pop(key, "") or "") for key in ("source", "ref", "path", "published")
+        )
         try:
-            packed = pack(source, ref, path, arguments.pop("exclude", None) or [])
+            packed = pack(source, ref, path, arguments.pop("exclude", None) or [], published)
         except SourceError as error:
             raise AnsibleActionFail(str(error)) from None
         version = " ".join(filter(None, [ref, packed.commit])) or source

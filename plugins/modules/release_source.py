@@ -30,6 +30,11 @@ options:
         git tracks. One that begins with an exclamation mark takes along what would stay behind by itself.
     type: list
     elements: str
+  published:
+    description:
+      - A folder of static files below the application's. Where a bundler's output in it, or in a folder such as C(dist), stays
+        behind because C(.gitignore) names it, RV(notes) say so. Empty where the server makes it.
+    type: str
   dest:
     description: The archive's path on the server. Without it the source is only checked.
     type: str

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ansible_collections.slipway.flask.plugins.plugin_utils import container_templates
+from ansible_collections.slipway.flask.plugins.plugin_utils import container_templates, output
 from ansible_collections.slipway.flask.plugins.plugin_utils.files import (
     Entries,
     Origin,
@@ -24,7 +24,7 @@ from ansible_collections.slipway.flask.plugins.plugin_utils.files import (
     checked,
 )
 from ansible_collections.slipway.flask.plugins.plugin_utils.siblings import needs_siblings, text_of
-from ansible_collections.slipway.flask.plugins.plugin_utils.sources import folder_entries, git_entries
+from ansible_collections.slipway.flask.plugins.plugin_utils.sources import folder_entries, git_entries, untracked
 
 # scheme://… and the scp form user@host:path (git-fetch(1), GIT URLS).
 GIT_URL = re.compile(r"^((https?|ssh|git|file)://|[\w.-]+@[\w.-]+:)")
@@ -107,8 +107,9 @@ class Packed(NamedTuple):
     folder: str
 
 
-def pack(source: str, ref: str = "", subfolder: str = "", exclude: Sequence[str] = ()) -> Packed:
-    """Pack the source. exclude: patterns of what stays behind, in the notation of .gitignore.
+def pack(source: str, ref: str = "", subfolder: str = "", exclude: Sequence[str] = (), published: str = "") -> Packed:
+    """Pack the source. exclude: patterns of what stays behind, in the notation of .gitignore. published: a folder; of
+    what a build made in it on this machine, it is said that it stays behind.
 
     Raises SourceError where the source does not exist or has no file.
     """
@@ -133,4 +134,7 @@ def pack(source: str, ref: str = "", subfolder: str = "", exclude: Sequence[str]
     prefix = f"{origin.folder}/" if origin.folder else ""
     own = {name.removeprefix(prefix) for name in sizes if name.startswith(prefix)}
     said = notes(origin.left, sizes, len(packed)) + container_templates.advice_on_files(own)
+    if published and not GIT_URL.match(source) and not ref:
+        folder = Path(source).expanduser() / subfolder
+        said += output.advice(folder, published, untracked(folder, "--ignored", "--directory"))
     return Packed(packed, origin.commit, said, origin.folder)

@@ -29,49 +29,42 @@ from ansible_collections.slipway.flask.plugins.plugin_utils.git import (
 from ansible_collections.slipway.flask.plugins.plugin_utils.siblings import needs_siblings
 
 
-def listed(folder: Path) -> tuple[set[str], set[str]]:
-    """Return what git tracks of a folder, and what else is there but for what .gitignore names.
+def is_versioned(folder: Path) -> bool:
+    """Whether git says what of a folder counts; of one that is ignored itself, the .gitignore files above do not count."""
+    return is_repository(folder) and not is_ignored(folder)
 
-    It need not be a repository. Of one that is ignored itself, the .gitignore files of the folders above do not count.
-    """
-    others = ["ls-files", "-z", "--others", "--exclude-standard"]
-    tracked = b""
-    if is_repository(folder) and not is_ignored(folder):
-        tracked = git("ls-files", "-z", "--cached", cwd=folder)
-        untracked = git(*others, cwd=folder)
+
+def untracked(folder: Path, *options: str) -> set[str]:
+    """Return what git does not track of a folder, which need not be a repository. options: of git-ls-files(1)."""
+    question = ["ls-files", "-z", "--others", "--exclude-standard", *options]
+    if is_versioned(folder):
+        names = git(*question, cwd=folder)
     else:
         with tempfile.TemporaryDirectory() as empty:
             git("init", "--quiet", "--bare", empty)
-            untracked = git(f"--git-dir={empty}", f"--work-tree={folder}", *others, cwd=folder)
-    known, unknown = ({*os.fsdecode(names).split("\0")} - {""} for names in (tracked, untracked))
-    return known, unknown
+            names = git(f"--git-dir={empty}", f"--work-tree={folder}", *question, cwd=folder)
+    return {*os.fsdecode(names).split("\0")} - {""}
 
 
-def below(name: str, files: Entries) -> Entries:
-    """Yield the files of a folder as those of the folder above, where it is called `name`."""
-    while True:
-        try:
-            info, content = next(files)
-        except StopIteration as end:
-            commit, left, _ = end.value
-            return Origin(commit, {f"{name}/{path}": pattern for path, pattern in left.items()})
-        info.name = f"{name}/{info.name}"
-        yield info, content
+def listed(folder: Path) -> tuple[set[str], set[str]]:
+    """Return what git tracks of a folder, and what else is there but for what .gitignore names."""
+    tracked = git("ls-files", "-z", "--cached", cwd=folder) if is_versioned(folder) else b""
+    return {*os.fsdecode(tracked).split("\0")} - {""}, untracked(folder)
 
 
-def folder_entries(folder: Path, exclude: Sequence[str] = ()) -> Entries:
-    """Yield the files of a folder that listed() and left_out() leave."""
+def folder_entries(folder: Path, exclude: Sequence[str] = (), prefix: str = "") -> Entries:
+    """Yield the files of a folder that listed() and left_out() leave. prefix: of their names, as that of a submodule."""
     commit = ""
     if is_repository(folder):
         with contextlib.suppress(SourceError):  # no commit yet
             commit = git("rev-parse", "--short", "HEAD", cwd=folder).decode().strip()
             commit += "-dirty" if is_changed(folder) else ""
-    tracked, untracked = listed(folder)
-    left = left_out(tracked, untracked, exclude)
-    for name in sorted((tracked | untracked) - left.keys()):
-        path = folder / name
+    tracked, others = ({prefix + name for name in names} for names in listed(folder))
+    left = left_out(tracked, others, exclude)
+    for name in sorted((tracked | others) - left.keys()):
+        path = folder / name.removeprefix(prefix)
         if path.is_dir() and not path.is_symlink() and (path / ".git").exists():  # a submodule
-            left |= (yield from below(name.rstrip("/"), folder_entries(path, exclude))).left
+            left |= (yield from folder_entries(path, exclude, f"{name.rstrip('/')}/")).left
         elif path.is_symlink():
             yield entry(name, 0, link=str(path.readlink())), b""
         elif path.is_file():  # git also lists what was deleted

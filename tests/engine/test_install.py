@@ -132,7 +132,11 @@ OTHER_PYTHON = "app_python: the application needs another Python"
         (OWN, "../meson.build:1:0: ERROR: Unknown compiler(s): [['cc'], ['gcc']]", NO_COMPILER),
         (OWN, "Because the current Python version (3.11.2) does not satisfy Python>=3.14", OTHER_PYTHON),
         (SYNC, "is incompatible with the project's Python requirement: `>=3.14`", OTHER_PYTHON),
-        (OWN, "error: Distribution not found at: file:///srv/site/releases/0/common", "app_source: a dependency lies outside"),
+        (
+            OWN,
+            "error: Distribution not found at: file:///srv/site/releases/0/common",
+            "app_source: a dependency lies outside",
+        ),
         (PINS, "error: command 'gcc' failed: No such file or directory", "gunicorn_hashes: "),
     ],
 )
