@@ -89,6 +89,21 @@ def test_a_misspelt_inventory_is_an_error_also_next_to_a_good_one(tmp_path: Path
     assert f"-i: the inventory {tmp_path}/prodution has no hosts in the groups app, db, edge, or cannot be read" in said
 
 
+def test_a_run_without_an_inventory_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "ansible.cfg").write_text(f"[defaults]\ncollections_path={ROOT}/.collections\n")
+    code, said = run(tmp_path, ROOT / "playbooks/status.yml", config=tmp_path / "ansible.cfg")
+    assert code != 0
+    assert "-i: the inventory /etc/ansible/hosts has no hosts in the groups app, db, edge, or cannot be read." in said
+
+
+def test_an_inventory_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {one: }\n")
+    code, said = run(ROOT, "playbooks/status.yml", f"--inventory={tmp_path}/hosts.yml")
+    assert code != 0
+    assert f"Failed to parse inventory source {tmp_path}/hosts.yml" in said.replace("Completely failed", "Failed")
+    assert "PLAY [" not in said
+
+
 @pytest.mark.parametrize(
     ("groups", "variables", "good"),
     [
@@ -123,6 +138,26 @@ def test_site_yml_in_another_folder_says_where_to_run_it(tmp_path: Path) -> None
         "ansible.cfg: the one of this clone was not read, so the collection slipway.flask was not found. Run ansible-playbook in the "
         in said
     )
+
+
+@pytest.mark.parametrize("name", ["site", "deploy", "status"])
+def test_an_ansible_that_is_too_old_is_an_error_whose_words_the_readme_explains(tmp_path: Path, name: str) -> None:
+    collection = tmp_path / "ansible_collections/slipway/flask"
+    for part in ("playbooks", "plugins", "roles"):
+        (collection / part).parent.mkdir(parents=True, exist_ok=True)
+        (collection / part).symlink_to(ROOT / part)
+    (collection / "meta").mkdir()
+    (collection / "meta/runtime.yml").write_text('requires_ansible: ">=99"\n')
+    config = (ROOT / "ansible.cfg").read_text().replace(".collections:", f"{tmp_path}:")
+    (tmp_path / "ansible.cfg").write_text(config)
+    hosts = inventory(tmp_path, app=["one"], edge=["one"], db=[])
+    code, said = run(tmp_path, f"slipway.flask.{name}", f"--inventory={hosts}", config=tmp_path / "ansible.cfg")
+    assert code != 0
+    words = "Collection slipway.flask does not support Ansible version"
+    assert words in said
+    (row,) = (line for line in (ROOT / "README.md").read_text().splitlines() if words in line)
+    needed = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["requires_ansible"]
+    assert f"'ansible-core{needed.removesuffix('.0')}'" in row
 
 
 @pytest.mark.parametrize(
