@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -105,3 +108,84 @@ def test_shellcheck_finds_no_fault_in_the_kit_s_own_scripts() -> None:
     texts = {path: text for path in scripts if (text := path.read_text(errors="replace")).startswith("#!/bin/")}
     assert len(texts) > 3
     assert {str(path): said for path, text in texts.items() if (said := shellcheck(text))} == {}
+
+
+# Supervisor as its instance of a release meets it: `stop` waits for the end of the web server, whose process group is in $WEB.
+SUPERVISORCTL = """#!/bin/sh
+case "$*" in
+  pid) echo 1 ;;
+  pid*) echo "$WEB" ;;
+  stop*) while kill -0 "$WEB" 2> /dev/null; do sleep 0.1; done ;;
+  status*) if [ -n "$SAYS" ]; then echo "$SAYS"; elif kill -0 "$WEB" 2> /dev/null; then echo "site-green:site-green-web STOPPING"; fi ;;
+esac
+"""
+
+
+class Instance:
+    """bin/instance of a release under Supervisor, with its folders in one of the test's."""
+
+    def __init__(self, script: str, folder: Path) -> None:
+        self.logs = folder / "log"
+        self.programs = folder / "programs"
+        self.program = folder / "green/bin/instance"
+        places = {
+            "/etc/supervisor/conf.d": "conf",
+            "/var/log/supervisor": "log",
+            "/etc/cron.d": "cron",
+            "/etc/systemd/system": "units",
+        }
+        for place, name in places.items():
+            (folder / name).mkdir()
+            script = script.replace(place, str(folder / name))
+        self.program.parent.mkdir(parents=True)
+        self.programs.mkdir()
+        for path, text in {
+            self.program: script,
+            self.programs / "supervisorctl": SUPERVISORCTL,
+            self.programs / "systemctl": "#!/bin/sh\n",
+        }.items():
+            path.write_text(text)
+            path.chmod(0o755)
+
+    def tell(self, *verb: str, web: int = 0, says: str = "") -> str:
+        """Run it; return what it prints. web: the process group of the web server. says: what Supervisor says of its programs."""
+        environment = {"PATH": f"{self.programs}:{os.environ['PATH']}", "WEB": str(web or "none"), "SAYS": says}
+        command = [str(self.program), *verb]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@pytest.fixture
+def supervised(rendered: dict[str, str], tmp_path: Path) -> Instance:
+    """Return an instance of a release that Supervisor runs."""
+    return Instance(rendered["supervisor/instance"], tmp_path)
+
+
+def test_supervisor_s_web_server_has_as_long_to_end_as_it_is_told(supervised: Instance) -> None:
+    """One that does not heed SIGTERM, with a child of its own: both are gone."""
+    with subprocess.Popen(
+        ["sh", "-c", "trap '' TERM; sleep 90; :"], stdout=subprocess.PIPE, start_new_session=True
+    ) as web:
+        threading.Thread(target=web.wait, daemon=True).start()  # as its parent does
+        supervised.tell("stop", "1", web=web.pid)
+        assert web.stdout
+        assert web.wait() == -signal.SIGKILL
+        assert select.select([web.stdout], [], [], 60)[0]  # which ends when the last of them has
+
+
+def test_the_log_under_supervisor_begins_with_the_last_start(supervised: Instance) -> None:
+    log, older = supervised.logs / "site-green-web.log", supervised.logs / "site-green-web.log.1"
+    log.write_text("an older fault\n")
+    assert supervised.tell("log") == "an older fault\n"
+    supervised.tell("start", says="site-green:site-green-web RUNNING")  # it was not started again
+    assert supervised.tell("log") == "an older fault\n"
+    supervised.tell("start", says="site-blue:site-blue-web RUNNING")
+    assert supervised.tell("log") == ""
+    assert older.read_text() == "an older fault\n"
+
+
+def test_a_supervisor_that_does_not_answer_is_what_fails(supervised: Instance) -> None:
+    says = "unix:///var/run/supervisor.sock no such file"
+    assert supervised.tell("status", says=says) == "supervisor\tfailing\t0\t0\t0\n"
+    assert supervised.tell("status", says="site-green:site-green-web RUNNING pid 7, uptime 0:01:02") == (
+        "site-green-web\trunning\t62\t0\t0\n"
+    )

@@ -1,4 +1,4 @@
-"""What becomes of WebSockets and event streams, flask-sock's under gunicorn, when their application is deployed again."""
+"""WebSockets and event streams under gunicorn: flask-sock's when their application is deployed again, and Flask-SocketIO's."""
 
 from __future__ import annotations
 
@@ -28,6 +28,40 @@ def socket(ws):
 def events():
     lines = (time.sleep(bool(number)) or f"data: {number}\\n\\n" for number in itertools.count())  # an event each second
     return app.response_class(lines, mimetype="text/event-stream")
+"""
+# With one worker, as it has to be without a message queue, and an application that is served in threads.
+SOCKETIO = """
+from flask import Flask, request
+from flask_socketio import SocketIO
+app = Flask(__name__)
+io = SocketIO(app, async_mode="threading")
+@app.get("/")
+def index():
+    return {}
+@io.on("ask")
+def answer(word):
+    return [word.upper(), io.server.transport(request.sid)]
+"""
+# Flask-SocketIO's own client, which begins with polling and goes over to a WebSocket, through the socket that the edge connects to.
+TALK = """
+import socket, sys, threading
+import socketio
+def carry(here, there):
+    while piece := here.recv(65536):
+        there.sendall(piece)
+    there.shutdown(socket.SHUT_WR)
+def listen(server):
+    while True:
+        here, there = server.accept()[0], socket.socket(socket.AF_UNIX)
+        there.connect("/run/talking/app.sock")
+        for pair in ((here, there), (there, here)):
+            threading.Thread(target=carry, args=pair, daemon=True).start()
+server = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=listen, args=(server,), daemon=True).start()
+client = socketio.SimpleClient()
+client.connect(f"http://127.0.0.1:{server.getsockname()[1]}", transports=sys.argv[1:])
+print(client.call("ask", "ahoy", timeout=60))
+client.disconnect()
 """
 # Opens a WebSocket and an event stream, says so with a file, waits until both have ended, and connects again. Prints which release
 # greeted at either time. Messages of a server are not masked, and short ones have their length in the second byte (RFC 6455, 5.2).
@@ -80,3 +114,16 @@ def test_they_end_with_the_drain_and_who_connects_again_reaches_the_new_release(
         code, output = deploys.run(**settings)
         assert code == 0, output
         assert stay.result().split() == [old, active(host, "streaming")]
+
+
+def test_a_client_of_flask_socketio_gets_its_answer(host: Host, tmp_path: Path) -> None:
+    """Over a WebSocket, and by polling, where one of its requests waits while another is sent."""
+    deploys = Deploys(host, tmp_path)
+    settings = {"app_name": "talking", "app_server": "gunicorn", "gunicorn_workers": 1, "gunicorn_threads": 8}
+    deploys.write("flask\nflask-socketio\nsimple-websocket\nrequests\nwebsocket-client\n", "requirements.txt")
+    deploys.write(SOCKETIO)
+    code, output = deploys.run(**settings)
+    assert code == 0, output
+    for transport in "websocket", "polling":
+        talk = "timeout 120 /srv/talking/current/.venv/bin/python -c %s %s"
+        assert host.check_output(talk, TALK, transport) == f"['AHOY', '{transport}']"
