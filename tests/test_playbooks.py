@@ -1,5 +1,5 @@
 """What playbooks decide and refuse, by what an inventory says and preflight has found: the protocol of the edge, who opens a socket
-for it, whether the site is asked over HTTPS."""
+for it, whether the site is asked over HTTPS, whether Postfix may be there."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ LOADER = DataLoader()
 HTTP = ["application"]
 BOTH = ["application", "release-speaks-uwsgi"]
 UWSGI = {"app_server": "uwsgi", "edge_upstream_protocol": "uwsgi"}
+MAIL = {"mail_relay_host": "smtp.test", "mail_relay_sender": "noreply@site.test"}
+POSTFIX = ["/usr/sbin/postfix", "/usr/sbin/sendmail"]
 EDGE_DONE = {"edge_configuration": {"changed": True}}  # site.yml has configured the edge
 
 # What an inventory says, what preflight has found on the server, and what the edge speaks then.
@@ -36,6 +38,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "to http": ({"app_server": "uwsgi", **EDGE_DONE}, [*BOTH, "edge-speaks-uwsgi"], "http"),
     "away": ({"app_server": "gunicorn", **EDGE_DONE}, [*BOTH, "edge-speaks-uwsgi"], "http"),
     "no edge": (UWSGI, HTTP, "http"),
+    "the mail relay is there": (MAIL, [*HTTP, *POSTFIX, "/etc/slipway/mail_relay/site"], "http"),
 }
 # What an inventory says, and what the role certificates has returned in this run; whether the site may be asked over HTTPS.
 ACME = {"edge_tls": "acme", "app_domains": ["book.example.org", "www.book.example.org"]}
@@ -63,6 +66,12 @@ REFUSED = {
         "edge_upstream_protocol: uwsgi is what nginx can speak to uWSGI. Set edge to nginx (now apache) and app_server to uwsgi (now uwsgi)",
     ),
     "gunicorn": ({**UWSGI, "app_server": "gunicorn"}, [], "and app_server to uwsgi (now gunicorn); or take"),
+    "exim": (MAIL, ["/usr/sbin/sendmail"], "mail_relay_host: exim has another mail server (/usr/sbin"),
+    "deploy.yml without a relay": (
+        MAIL,
+        POSTFIX,
+        "mail_relay_host: deploy.yml without a relay has no mail relay for site yet.",
+    ),
     "purge.yml": ({"edge": "apache"}, [], "edge: apache keeps no pages, so there is nothing to remove."),
     "mod_wsgi": ({"app_server": "mod_wsgi"}, [], "app_server: mod_wsgi is a module of Apache, made for Debian's own"),
 }
@@ -109,8 +118,10 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     preflight = play_of("preflight.yml", "Check before anything is changed")["tasks"]
     tasks = [
         task_of(preflight, "Check that the app server and the edge go together"),
+        task_of(preflight, "Check that the mail relay would not take the place of another mail server"),
         task_of(play_of("purge.yml", "Empty the cache")["tasks"], "Check that the edge has a cache"),
         task_of(deploy["pre_tasks"], "Check that the edge will understand the release"),
+        task_of(deploy["pre_tasks"], "Check that the application's mail relay is there"),
         {**task_of(change["tasks"], "Record that the running release speaks uwsgi"), "when": "goes_on is defined"},
         {
             "ansible.builtin.debug": {"msg": known},

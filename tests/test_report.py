@@ -113,6 +113,12 @@ def test_a_certificate_in_the_last_third_of_its_lifetime_or_past_it_is_warned_of
     assert words in line
 
 
+def test_mail_that_waits_is_counted_with_the_reason(application: dict[str, Any]) -> None:
+    for waiting, reason, line in ((0, "", "mail nothing waits"), (3, "no answer", "mail 3 waiting (no answer)")):
+        relay = {"waiting": waiting, "reason": reason, "problem": ""}
+        assert line in table(application, mail_relay=relay)
+
+
 def test_what_is_wrong_with_a_renewal_is_said(application: dict[str, Any]) -> None:
     lines = table(application, certificate="www.book.test: the CA is away")
     assert "renewal www.book.test: the CA is away" in lines
@@ -226,6 +232,12 @@ DOWN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"database": {"name": "book", "bytes": None, "connections": 0, "problem": ""}},
         "database book: it does not exist",
     ),
+    "mail relay": (
+        {},
+        {"mail_relay": {"waiting": 3, "reason": "", "problem": "3 waiting, one for more than an hour (no answer)"}},
+        "mail relay: 3 waiting, one for more than an hour (no answer)",
+    ),
+    "mail that waits": ({}, {"mail_relay": {"waiting": 3, "reason": "no answer", "problem": ""}}, ""),
     "valkey": ({}, {"valkey": {"bytes": 0, "most": 0, "problem": "Could not connect"}}, "Valkey: Could not connect"),
 }
 

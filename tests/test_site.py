@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ansible_collections.slipway.flask.plugins.filter.site import addresses, site_logs, site_removal, site_status
@@ -39,25 +40,42 @@ def test_logs_come_host_by_host_and_of_one_that_cannot_be_reached_that_is_said()
     ]
 
 
+def mail(arrived: int, reason: str = "") -> str:
+    """Return a line of postqueue -j."""
+    recipient = {"address": "ada@mail.test"} | ({"delay_reason": reason} if reason else {})
+    return json.dumps({"queue_name": "deferred", "arrival_time": arrived, "recipients": [recipient]})
+
+
 def test_a_status_has_what_is_known_of_each_host() -> None:
     hostvars: dict[str, dict[str, Any]] = {
         "web1": {"application_status": {"status": {"active": "a"}}, "database_status": {"skipped": True}},
         "db1": {"database_status": said('{"book": {"bytes": 7, "connections": 2}}')},
         "down": {"database_status": said("", errors=("psql: no server",), code=2)},
         "empty": {"database_status": said("{}"), "certificates_state": said("skipped, since it does not exist")},
-        "late": {"certificates_state": said('{"problem": "the CA is away"}')},
         "odd": {"certificates_state": said("", errors=("no program",), code=2)},
         "old": {"edge_answer": {"status": 308, "location": "https://new.test/"}},
         "stopped": {"edge_answer": {"msg": "no answer"}},
         "page": {"edge_answer": {"status": 200, "location": ""}},
         "queue": {"valkey_status": said("# Memory\r", "used_memory:5\r", "maxmemory:9\r")},
+        "mail": {"mail_relay_status": said("active", "1000", mail(999), mail(900, "refused"), mail(900)[:-9])},
+        "late": {"certificates_state": said('{"problem": "the CA is away"}')},
+        "stuck": {"mail_relay_status": said("active", "9999", mail(900, "refused"))},
+        "dead": {"mail_relay_status": said("failed", "1000")},
         "full": {"valkey_status": said("", errors=("Could not connect",), code=1)},
         "gone": {},
     }
     hosts = site_status(hostvars, hostvars, [name for name in hostvars if name != "gone"], "book", redirects=True)[
         "hosts"
     ]
-    nothing = {"certificate": "", "database": None, "valkey": None, "edge": None, "redirect": None, "problem": ""}
+    nothing = {
+        "certificate": "",
+        "database": None,
+        "mail_relay": None,
+        "valkey": None,
+        "edge": None,
+        "redirect": None,
+        "problem": "",
+    }
     assert hosts["web1"] == {"application": {"active": "a"}, **nothing}
     assert {name: host["redirect"] for name, host in hosts.items() if host["redirect"]} == {
         "old": {"to": "https://new.test/", "problem": ""},
@@ -82,11 +100,17 @@ def test_a_status_has_what_is_known_of_each_host() -> None:
     }
     assert hosts["queue"]["valkey"] == {"bytes": 5, "most": 9, "problem": ""}
     assert hosts["full"]["valkey"] == {"bytes": 0, "most": 0, "problem": "Could not connect"}
+    assert {name: host["mail_relay"] for name, host in hosts.items() if host["mail_relay"]} == {
+        "mail": {"waiting": 2, "reason": "refused", "problem": ""},
+        "stuck": {"waiting": 1, "reason": "refused", "problem": "1 waiting, one for more than an hour (refused)"},
+        "dead": {"waiting": 0, "reason": "", "problem": "Postfix does not run (failed)"},
+    }
     assert hosts["gone"] == {
         "application": None,
         "certificate": "",
         "database": None,
         "edge": None,
+        "mail_relay": None,
         "valkey": None,
         "redirect": None,
         "problem": "it cannot be reached or read.",
@@ -103,13 +127,17 @@ def test_a_removal_says_what_is_gone_and_what_is_kept() -> None:
     kept = {"changed": True, "kept": ["shared", "release.log"], "folder": "/var/backups/slipway/book-1"}
     hostvars: dict[str, Any] = {
         "web1": {"application_removed": kept, "valkey_removed": said("/var/backups/slipway/book-valkey-1")},
-        "web2": {"application_removed": {"changed": False, "kept": []}},
+        "web2": {
+            "application_removed": {"changed": False, "kept": []},
+            "mail_relay_removed": said("/var/backups/slipway/book-mail-1"),
+        },
         "db1": {"database_dumps": said("/var/backups/slipway/book.dump")},
     }
     apps = [
         "web1: shared, release.log are kept in /var/backups/slipway/book-1/",
         "web1: the data of its Valkey is kept in /var/backups/slipway/book-valkey-1/",
         "web2: book was not found, nothing was removed.",
+        "web2: mail that was not sent yet is kept in /var/backups/slipway/book-mail-1/",
     ]
     dump = "db1: a dump of the database that was removed is kept as /var/backups/slipway/book.dump"
     assert removal(hostvars, database=True) == ["web1: book was removed.", *apps, dump]

@@ -37,6 +37,8 @@ def of_host(look: Facts) -> list[str]:
         found.append(f"database {database['name']}: {database['problem'] or 'it does not exist'}")
     if (valkey := look.get("valkey")) and valkey["problem"]:
         found.append(f"Valkey: {valkey['problem']}")
+    if (relay := look.get("mail_relay")) and relay["problem"]:
+        found.append(f"mail relay: {relay['problem']}")
     return found
 
 

@@ -1,10 +1,11 @@
 """What playbooks/status.yml and playbooks/logs.yml show, as text.
 
 A status is {"application": str, "hosts": {host: {"application": dict | None, "database": dict | None, "valkey": dict | None,
-"certificate": str, "edge": {"status": int | None, "problem": str} | None, "redirect": dict | None, "problem": str}}}: "application" is
-what the module release_status returns, "valkey" {"bytes": int, "most": int, "problem": str}, "certificate" what is wrong with its renewal,
-"database" {"name": str, "bytes": int | None, "connections":
-int, "problem": str}, "redirect" of a site that does nothing else {"to": str, "problem": str}. A log is {"title": str, "lines": list[str]}.
+"mail_relay": dict | None, "certificate": str, "edge": {"status": int | None, "problem": str} | None, "redirect": dict | None,
+"problem": str}}}: "application" is what the module release_status returns, "valkey" {"bytes": int, "most": int, "problem": str},
+"mail_relay" {"waiting": int, "reason": str, "problem": str}, "certificate" what is wrong with its renewal, "database" {"name": str,
+"bytes": int | None, "connections": int, "problem": str}, "redirect" of a site that does nothing else {"to": str, "problem": str}. A log
+is {"title": str, "lines": list[str]}.
 """
 
 from __future__ import annotations
@@ -177,6 +178,9 @@ def of_host(name: str, host: str, look: Facts) -> list[str]:
         rows.append(("database", database(look["database"])))
     if valkey := look.get("valkey"):
         rows.append(("Valkey", valkey["problem"] or f"{size(valkey['bytes'])} of {size(valkey['most'])} used"))
+    if relay := look.get("mail_relay"):
+        waiting = f"{relay['waiting']} waiting ({relay['reason']})" if relay["waiting"] else "nothing waits"
+        rows.append(("mail", relay["problem"] or waiting))
     if facts and not facts["releases"] and not facts["lock"] and not redirect:
         nothing = f"{head}: nothing is deployed yet. Run ansible-playbook site.yml to deploy it."
         return [nothing, *(f"  {left}: {right}" for left, right in rows if left == "database")]

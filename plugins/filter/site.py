@@ -2,7 +2,7 @@
 
 A role returns what its contract says under a public name (docs/contracts/): `edge_logs`, `process_manager_logs`,
 `database_logs`, `application_status`, `certificates_state`, `database_status`, `application_removed`, `edge_absent`,
-`database_dumps`, and `valkey_logs`, `valkey_status`, `valkey_removed`. Each is the result of a
+`database_dumps`, and `valkey_logs`, `valkey_status`, `valkey_removed` and those of `mail_relay`. Each is the result of a
 task as Ansible registers it, and is missing where the task did not run.
 """
 
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Facts = Mapping[str, Any]
+# Then the relay has been asked again a dozen times.
+LATE_MAIL_SECONDS = 3600
 UNREACHABLE = "it cannot be reached or read."
 
 
@@ -44,6 +46,7 @@ def site_logs(hosts: Iterable[str], hostvars: Mapping[str, Facts], reached: Iter
             *edge,
             ("database", facts.get("database_logs", {})),
             ("Valkey", facts.get("valkey_logs", {})),
+            ("mail relay", facts.get("mail_relay_logs", {})),
         ]:
             if "stdout_lines" in said:
                 logs.append({"title": f"{host}, {what}", "lines": [*said["stdout_lines"], *said["stderr_lines"]]})
@@ -73,6 +76,26 @@ def valkey_of(said: Facts) -> dict[str, Any] | None:
         reason = next(iter([*said["stderr_lines"], *said["stdout_lines"]]), "it does not answer")
         return {"bytes": 0, "most": 0, "problem": reason}
     return {"bytes": int(known["used_memory"]), "most": int(known["maxmemory"]), "problem": ""}
+
+
+def mail_relay_of(said: Facts) -> dict[str, Any] | None:
+    """Return how a mail relay is: how many mails wait, and why the one that waits longest does; None where it was not asked.
+
+    said: the state of its unit, the server's time, and a line of JSON for each mail, 1000 at most; the last may be cut off.
+    """
+    if "rc" not in said:
+        return None
+    state, now, *lines = said["stdout_lines"]
+    mails = [json.loads(line) for line in lines if line.endswith("]}")]
+    new = {"arrival_time": int(now), "recipients": []}
+    oldest: Facts = min([*mails, new], key=lambda mail: mail["arrival_time"])
+    reason = next((to["delay_reason"] for to in oldest["recipients"] if "delay_reason" in to), "it is new")
+    problem = ""
+    if state != "active":
+        problem = f"Postfix does not run ({state})"
+    elif int(now) - oldest["arrival_time"] > LATE_MAIL_SECONDS:
+        problem = f"{len(mails)} waiting, one for more than an hour ({reason})"
+    return {"waiting": len(mails), "reason": reason if mails else "", "problem": problem}
 
 
 def certificate_of(said: Facts) -> str:
@@ -114,6 +137,7 @@ def site_status(
                 "application": hostvars[host].get("application_status", {}).get("status"),
                 "database": database_of(hostvars[host].get("database_status", {}), name),
                 "valkey": valkey_of(hostvars[host].get("valkey_status", {})),
+                "mail_relay": mail_relay_of(hostvars[host].get("mail_relay_status", {})),
                 "certificate": certificate_of(hostvars[host].get("certificates_state", {})),
                 "edge": edge_of(hostvars[host].get("edge_answer", {})),
                 "redirect": redirect_of(hostvars[host].get("edge_answer", {})) if redirects else None,
@@ -153,6 +177,10 @@ def site_removal(
         said += [
             f"{host}: the data of its Valkey is kept in {folder}/"
             for folder in facts.get("valkey_removed", {}).get("stdout_lines", [])
+        ]
+        said += [
+            f"{host}: mail that was not sent yet is kept in {folder}/"
+            for folder in facts.get("mail_relay_removed", {}).get("stdout_lines", [])
         ]
         if host == db_host:
             dumps = facts.get("database_dumps", {}).get("stdout_lines", [])

@@ -38,6 +38,7 @@ SHORTEST_JOURNEY = {
     "systemd": "pair",
     "postgresql": "default",
     "valkey": "neighbours",
+    "mail_relay": "neighbours",
 }
 
 

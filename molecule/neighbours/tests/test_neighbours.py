@@ -180,6 +180,7 @@ def test_the_status_says_what_is_there_what_runs_and_what_was_done() -> None:
     assert found["database"]["bytes"] == int(sql(GUESTBOOK, "select pg_database_size('guestbook')"))
     assert found["database"]["connections"] >= 1
     assert (found["valkey"]["problem"], found["valkey"]["most"]) == ("", 64 << 20)
+    assert found["mail_relay"] == {"waiting": 0, "reason": "", "problem": ""}
 
 
 def test_an_application_reaches_its_valkey_where_its_environment_says() -> None:
@@ -190,6 +191,17 @@ def test_an_application_reaches_its_valkey_where_its_environment_says() -> None:
     url = "unix:///run/valkey-guestbook/valkey.sock"
     assert host.run(f"runuser -u tides -- valkey-cli -s {url.removeprefix('unix://')} GET job").stdout == ""
     assert host.run("runuser -u tides -- /srv/tides/current/bin/run printenv REDIS_URL").rc == 1
+
+
+def test_an_application_hands_in_its_mail_where_its_environment_says() -> None:
+    """And the status says what waits. Its neighbour has no relay."""
+    program = (
+        "import os, smtplib; mail = os.environ; smtplib.SMTP(mail['MAIL_SERVER'], int(mail['MAIL_PORT'])).sendmail"
+    )
+    program += "(mail['MAIL_DEFAULT_SENDER'], 'ada@mail.test', 'Subject: hello')"
+    GUESTBOOK.host.check_output(f'runuser -u guestbook -- /srv/guestbook/current/bin/run python -c "{program}"')
+    assert re.search(r"mail +1 waiting \(.*refused\)", shown(GUESTBOOK))
+    assert GUESTBOOK.host.run("runuser -u tides -- /srv/tides/current/bin/run printenv MAIL_SERVER").rc == 1
 
 
 def test_the_status_works_with_an_application_that_is_down_and_tells_of_its_certificates() -> None:
@@ -229,9 +241,11 @@ def test_the_logs_of_application_edge_and_database_are_shown_of_this_application
         "edge, .*error.log",
         "database",
         "Valkey",
+        "mail relay",
     ):
         assert re.search(rf"^==> {SERVER}, {title} <==$", output, re.MULTILINE), title
     assert "the clock starts" in output  # a worker's own words
+    assert "to=<ada@mail.test>" in output
     assert "GET /static/none-of-guestbook" in output
     assert 'column "mistake_of_guestbook" does not exist' in output
     assert "of-tides" not in output
@@ -335,6 +349,8 @@ def test_one_application_is_removed_completely_and_the_other_does_not_notice() -
     assert host.file(f"{folder}/release.log").contains("rollback")
     (data,) = re.findall(rf"the data of its Valkey is kept in ({KEPT}/guestbook-valkey-\S+)/", output)
     assert host.run(f"grep -rq job {data}").succeeded
+    (mail,) = re.findall(rf"mail that was not sent yet is kept in ({KEPT}/guestbook-mail-\S+)/", output)
+    assert host.run(f"grep -rq ada@mail.test {mail}/deferred").succeeded
     (dump,) = re.findall(rf"is kept as ({KEPT}/guestbook-\S+\.dump)", output)
     assert host.check_output(f"stat -c '%U %a' {KEPT} {folder} {dump}") == "root 700\nroot 700\nroot 600"
     content = f"pg_restore --data-only --table=entries --file=- {dump} | sed -n '/^COPY/,/^\\\\\\./p' | wc -l"
