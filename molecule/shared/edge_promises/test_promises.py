@@ -654,6 +654,14 @@ def test_it_is_there_after_a_reboot(host: Host) -> None:
     assert host.service(SERVER.program).is_running
 
 
+def test_it_is_back_after_its_main_process_was_killed(edge: Edge, run: Run) -> None:
+    main = f"systemctl show --property=MainPID --value {SERVER.program}"
+    before = run(main)
+    run(f"systemctl kill --kill-whom=main --signal=KILL {SERVER.program}")
+    until(lambda: run(main) not in (before, "0") and edge.ask("/echo").status == 200, "another answers")
+    until(lambda: run(f"systemctl is-active {SERVER.program} || true") == "active", "systemd has seen it")
+
+
 @pytest.mark.after_reboot
 def test_logs_are_not_for_everybody(run: Run) -> None:
     """They tell who visited what; another application's user on the server must not read them."""
