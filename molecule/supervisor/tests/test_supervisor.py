@@ -145,6 +145,30 @@ def test_a_killed_main_process_is_back_by_itself(green: Instance, host: Host) ->
     until(lambda: green.replaced(old), "another runs")
 
 
+def processes(host: Host) -> dict[str, int]:
+    """Return the main process of each program, by what Supervisor calls it."""
+    rows = [line.split() for line in host.run("supervisorctl status").stdout.splitlines()]
+    return {row[0].partition(":")[2]: int(row[3].rstrip(",")) for row in rows if row[1] == "RUNNING"}
+
+
+def test_a_killed_supervisor_is_back_and_each_program_runs_once(site: Instance, host: Host) -> None:
+    """Also those that its death left running: what is left of a program ends before it starts another time."""
+    before, count = processes(host), host.check_output("pgrep --uid site --count")
+    host.check_output("systemctl kill --kill-whom=main --signal=KILL supervisor")
+    until(lambda: processes(host).keys() == before.keys() and processes(host) != before, "all programs run")
+    until(lambda: site.ask().status == 200, "it answers")
+    assert host.check_output("pgrep --uid site --count") == count
+
+
+def test_a_stop_ends_what_a_killed_supervisor_has_left(green: Instance, host: Host) -> None:
+    old = green.main
+    host.check_output("systemctl kill --kill-whom=main --signal=KILL supervisor && systemctl stop supervisor")
+    assert host.file(f"/proc/{old}").exists
+    green.tell("stop")
+    assert not host.file(f"/proc/{old}").exists
+    green.tell("start")
+
+
 def test_an_application_that_ends_without_an_error_is_started_again(green: Instance, host: Host) -> None:
     old = green.main
     until(lambda: green.ask_supervisor()["statename"] == "RUNNING", "it counts as started")
