@@ -126,6 +126,19 @@ def test_snapshots_outlive_a_restart(host: Host, play: Play) -> None:
     assert ask(host, "queue", "GET", "job") == "2"
 
 
+def test_the_next_run_finishes_one_that_was_cut_off(host: Host, play: Play) -> None:
+    # After an upgrade of Debian the other program's unit is still there, and a run ended between files and restart.
+    other = "redis" if "valkey" in host.check_output("ls -d /etc/systemd/system/*-server@queue.service.d") else "valkey"
+    host.check_output(f"mkdir /etc/systemd/system/{other}-server@queue.service.d")
+    before = process(host, "queue")[0]
+    host.check_output("touch /etc/slipway/valkey/queue.conf")
+    result = play()
+    assert result.returncode == 0, said(result)
+    assert process(host, "queue")[0] != before
+    assert not host.file(f"/etc/systemd/system/{other}-server@queue.service.d").exists
+    assert "changed=0" in said(play())
+
+
 @pytest.mark.one_debian
 def test_what_is_disabled_is_gone_but_for_its_data(host: Host, play: Play) -> None:
     host.check_output("rm -rf /var/backups/slipway")
