@@ -160,7 +160,7 @@ def test_static_files_are_published_with_a_twin_where_that_pays(host: Host) -> N
 @pytest.mark.after_reboot
 def test_what_the_application_writes_outlives_its_release(host: Host) -> None:
     assert ask(host, "bare", "/notes/kept", "PUT", "words")[0] == 201
-    assert host.file("/srv/bare/shared/data/notes/kept").content_string == "words"
+    assert host.file("/srv/bare/shared/.data/notes/kept").content_string == "words"
 
 
 def test_a_command_can_be_run_as_the_application(host: Host) -> None:

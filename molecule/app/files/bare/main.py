@@ -22,7 +22,7 @@ def index() -> dict:
 @app.put("/notes/<name>")
 def write(name: str) -> tuple[dict, int]:
     """Write into the folder that outlives a release."""
-    with open(f"data/notes/{name}", "wb") as note:
+    with open(f".data/notes/{name}", "wb") as note:
         note.write(request.get_data())
     return {"written": name}, 201
 
@@ -30,5 +30,5 @@ def write(name: str) -> tuple[dict, int]:
 @app.get("/notes/<name>")
 def read(name: str) -> bytes:
     """Read from it."""
-    with open(f"data/notes/{name}", "rb") as note:
+    with open(f".data/notes/{name}", "rb") as note:
         return note.read()
