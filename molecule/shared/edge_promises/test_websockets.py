@@ -83,9 +83,9 @@ def test_no_other_request_changes_the_protocol(edge: Edge, method: str, headers:
     assert "upgrade" not in seen
 
 
-@pytest.mark.parametrize(("path", "name"), [("/drip", "one.test"), ("/upload/drip", "two.test")])
+@pytest.mark.parametrize(("path", "name"), [("/drip?X-Accel-Buffering=no", "one.test"), ("/upload/drip", "two.test")])
 def test_an_event_is_passed_on_while_the_next_is_waited_for(edge: Edge, path: str, name: str) -> None:
-    """Also where nothing is said of that path, and to who accepts compression."""
+    """Of a path without buffering, and of any other where the application asks for it, as bin/slipway_wsgi.py does for it."""
     with contextlib.closing(edge.connect(name)) as connection:
         connection.request("GET", path, headers={"Host": name, **GZIP})
         answer = connection.getresponse()

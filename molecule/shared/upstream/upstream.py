@@ -9,7 +9,7 @@ GET         /fresh            answered on a new connection; one that was used be
 GET         /hang             accepted and never answered
 GET         /status/<code>    a page with that status
 POST        /upload           as /echo; /stats tells how much of the last body is there already
-GET         .../drip          an event stream in two parts, the second when .../go-on was asked for
+GET         .../drip?...      an event stream in two parts, the second when .../go-on was asked for; with headers from the query
 GET         .../socket        a WebSocket for who asks for one as RFC 6455 has it: the path, then what comes, without frames
 GET         .../headers?a=b   an answer with these headers, and another number each time
 GET         /stats            requests counted by method, and the connections open besides this one
@@ -83,15 +83,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             ARRIVED = len(body)
         return body
 
-    def drip(self) -> None:
+    def drip(self, query: str) -> None:
         """Answer in two parts, as app servers send events; the second one waits until it is asked for."""
         GO_ON.clear()
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
+        for name, value in urllib.parse.parse_qsl(query):
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(b"8\r\ndata: 1\n\r\n")
-        GO_ON.wait(60)
+        GO_ON.wait(600)  # longer than a test waits
         self.wfile.write(b"8\r\ndata: 2\n\r\n0\r\n\r\n")
 
     def open_socket(self) -> None:
@@ -116,7 +118,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_as_told(self, what: str, query: str) -> None:
         """Answer in two parts, let the second of them come, open a WebSocket, or send headers that the query names."""
         if what == "drip":
-            self.drip()
+            self.drip(query)
         elif what == "go-on":
             self.go_on()
         elif what == "socket":
