@@ -153,6 +153,33 @@ def test_too_few_connections_for_the_roles_of_all_environments_are_refused(
     assert sql("SHOW max_connections") == "100"
 
 
+def test_a_role_or_database_of_somebody_else_is_refused_until_it_is_handed_over(
+    play: Play, files: Callable[[], str], sql: Sql
+) -> None:
+    """The server goes on as before. Without a comment, a role is ours if it has a limit, as those of before had."""
+    state = "SELECT (SELECT json_agg(r) FROM pg_roles r), (SELECT json_agg(d) FROM pg_database d)"
+    mine = {"first_databases": [{"name": "wiki", "owner": "games"}], "shop_role": {"name": "games"}}
+    sql("COMMENT ON ROLE guestbook IS NULL")
+    sql("CREATE ROLE games LOGIN")
+    sql("CREATE DATABASE wiki")
+    try:
+        before = files(), sql(state)
+        played = play(**mine)
+        assert played.failed
+        assert "the role games and the database wiki of postgres exist already" in played.output
+        assert (files(), sql(state)) == before
+        sql("COMMENT ON ROLE games IS 'Slipway:'")
+        sql("ALTER DATABASE wiki OWNER TO games")
+        assert not play(**mine).failed
+        assert "Slipway: its connection limit is an equal share" in sql(
+            "SELECT shobj_description('games'::regrole, 'pg_authid')"
+        )
+    finally:
+        sql("DROP DATABASE wiki")
+        sql("DROP ROLE games")
+        assert not play().failed
+
+
 def test_an_application_cannot_have_its_code_run_by_the_superuser(
     server: Host, application: Callable[..., Any], play: Play, sql: Sql
 ) -> None:

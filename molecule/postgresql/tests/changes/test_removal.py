@@ -68,3 +68,15 @@ def test_a_database_whose_dump_cannot_be_read_stays(server: Host, sql: Sql, play
     assert sql(BLOG) == "2"
     assert sql("SELECT text FROM post", "blog") == "Dear diary"
     assert server.run(f"ls -A {KEPT}").stdout == ""
+
+
+@pytest.mark.usefixtures("blog")
+def test_a_database_of_somebody_else_stays(sql: Sql, play: Play) -> None:
+    comment = sql("SELECT shobj_description('blog'::regrole, 'pg_authid')")
+    sql("COMMENT ON ROLE blog IS NULL")
+    sql("ALTER ROLE blog CONNECTION LIMIT -1")
+    try:
+        assert not play(playbook="remove.yml").failed
+        assert sql(BLOG) == "2"
+    finally:
+        sql(f"COMMENT ON ROLE blog IS '{comment}'")
