@@ -136,7 +136,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_shared_dirs": ["a", "a/b"]}, "app_shared_dirs: a/b is inside another of these folders. Take it out"),
     (
         {"app_workers": [{"name": "Mail!", "command": "true"}]},
-        "app_workers, app_timers: Mail! cannot name a program",
+        'app_workers: entry 1: name: "Mail!" is not the name of a program',
     ),
     (
         {

@@ -1,0 +1,130 @@
+"""What the roles' templates make of variables, and what the roles' own checks say of them, without a server."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.slipway.flask.plugins.action.validate_variables import options_of, shared_by
+
+from plugin import ROOT
+
+LOADER = DataLoader()
+ROLES = ROOT / "roles"
+SHARED = shared_by(ROLES)
+FACTS = {
+    "distribution": "Debian",
+    "distribution_major_version": "13",
+    "distribution_version": "13",
+    "memtotal_mb": 2048,
+    "processor_vcpus": 2,
+}
+# What a role cannot do without.
+NEEDED: dict[str, Any] = {
+    "inventory_hostname": "server",
+    "ansible_facts": FACTS,
+    "app_name": "site",
+    "app_source": "/srv/source",
+    "app_server_release_dir": "/srv/site/next",
+    "certificates_name": "site",
+    "certificates_names": ["site.example.org"],
+    "certificates_source": "acme",
+    "certificates_edge": {},
+    "connection_limit_name": "site",
+    "connection_limit_ports": [80],
+    "edge_site_name": "site",
+    "edge_server_names": ["site.test", "*.site.test"],
+    "edge_tls": "provided",
+    "edge_tls_certificate": "/etc/ssl/site.pem",
+    "edge_tls_key": "/etc/ssl/site.pem",
+    "edge_tls_nameless": "/etc/ssl/site.pem",
+    "edge_acme_webroot": "/var/lib/acme",
+    "edge_upstream_socket": "/run/site/app.sock",
+    "edge_static_roots": ["/srv/site/current/public"],
+    "edge_static_url": "/static/",
+    "edge_static_kinds": ["css", "js"],
+    "process_manager_name": "site",
+    "process_manager_release_dir": "/srv/site/next",
+    "valkey_name": "site",
+    "valkey_group": "site",
+}
+# Of templates that are parts of others, or a question in SQL.
+PARTS = {
+    "connection_shares.sql",
+    "pending.sql",
+    "paths.conf",
+    "paths-server.conf",
+    "static-site.conf",
+    "path-names.conf",
+    "unknown-host.conf",
+    "service",
+}
+
+
+def family(role: str) -> list[str]:
+    """Return the roles whose variables a role's templates use."""
+    return [SHARED[role], role] if role in SHARED else [role]
+
+
+@functools.cache
+def specs(role: str) -> dict[str, dict[str, Any]]:
+    """Return the argument specs of a role, and of the one that all of its kind share, by variable."""
+    return {name: spec for one in family(role) for name, spec in options_of(ROLES, one).items()}
+
+
+def _read(path: Path) -> Any:
+    return LOADER.load_from_file(str(path), trusted_as_template=True) if path.is_file() else {}
+
+
+@functools.cache
+def _known(role: str) -> dict[str, Any]:
+    """Return a role's defaults and what it makes of them."""
+    files = [ROLES / one / f"{kind}/main.yml" for kind in ("defaults", "vars") for one in family(role)]
+    return (
+        {name: value for file in files for name, value in _read(file).items()}
+        | NEEDED
+        | {"role_path": str(ROLES / role)}
+    )
+
+
+def _templar(role: str, variables: dict[str, Any]) -> Templar:
+    known = _known(role) | variables
+    return Templar(loader=LOADER, variables={**known, "vars": known})
+
+
+def refused(role: str, variables: dict[str, Any]) -> str:
+    """Return what a role's own checks, which preflight asks, say of variables; empty where nothing."""
+    file = ROLES / role / "tasks" / {"app": "preflight.yml", "postgresql": "main.yml"}.get(role, "arguments.yml")
+    for task in _read(file) or []:
+        check = task.get("ansible.builtin.assert") or task.get("ansible.builtin.fail")
+        if not check or ("when" in task and "ansible.builtin.assert" in task):
+            continue
+        if "ansible_check_mode" in str(task.get("when")) or "app_found" in str(check):
+            continue
+        templar = _templar(role, {**task.get("vars", {}), **variables})
+        conditions = check.get("that", task.get("when"))
+        fine = all(
+            templar.evaluate_conditional(condition)
+            for condition in (conditions if isinstance(conditions, list) else [conditions])
+        )
+        if fine == ("ansible.builtin.fail" in task):
+            return str(templar.template(check.get("fail_msg", check.get("msg"))))
+    return ""
+
+
+def files(role: str, variables: dict[str, Any]) -> dict[str, str]:
+    """Return the text that each of a role's templates becomes, by name."""
+    templar = _templar(role, variables)
+    if SHARED.get(role) == "edge":
+        known = templar.template(trust_as_template("{{ edge_files + edge_unknown_host_files }}"))
+        return {file["path"]: file["content"] for file in known}
+    rendered = {}
+    for path in sorted((ROLES / role / "templates").glob("*.j2")):
+        if path.stem not in PARTS:
+            rendered[path.stem] = str(
+                templar.template(trust_as_template(f"{{{{ lookup('ansible.builtin.template', '{path}') }}}}"))
+            )
+    return rendered
