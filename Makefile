@@ -114,6 +114,10 @@ test-lifetimes: host tools app-tools checkers ## A hundred lifetimes of a certif
 test-kernel: host tools ## What the kernel enforces of an application's limits, in a virtual machine (root; qemu)
 	@pytest tests/kernel.py
 
+.PHONY: test-values
+test-values: host tools ## What programs read in the configuration made of values drawn at random (DRAWS=number for each role, SEED=number repeats them) (root)
+	@SLIPWAY_DRAWS=$(DRAWS) SLIPWAY_SEED=$(SEED) pytest -s tests/values.py
+
 .PHONY: lint
 lint: tools app-tools ## The linters
 	@$(SUITE) lint
