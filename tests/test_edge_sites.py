@@ -500,3 +500,18 @@ def test_no_variable_of_nginx_is_that_of_another_site() -> None:
             owners.setdefault(variable, set()).add(name)
     assert len(owners) > 40
     assert {variable: sites for variable, sites in owners.items() if len(sites) > 1} == {}
+
+
+@pytest.mark.parametrize("prefix", ["", "/shop"])
+@pytest.mark.parametrize("server", SERVERS)
+def test_at_the_root_files_are_sent_where_they_are_and_the_application_is_asked_for_the_rest(
+    server: str, prefix: str
+) -> None:
+    """Vite's index.html and assets as they come; no path is refused that the application could have."""
+    roots = {"edge_static_roots": ["/srv/site"], "edge_static_kinds": ["html", "js"]}
+    text = site_file(server, {**roots, "edge_url_prefix": prefix, "edge_static_url": f"{prefix}/"})
+    index = {"nginx": f"location = {prefix}/ {{", "apache": f'"^{re.escape(prefix)}/$" "/srv/site{prefix}/index.html"'}
+    assert index[server] in text
+    refusal = {"nginx": "location ^~ /shop|location ^~ / ", "apache": r'RewriteRule "\^[^"]*" "-" \[E=REFUSED:1,R=404'}
+    assert not re.search(refusal[server], text)
+    assert static_name_pattern(f"{prefix}/", ["html", "js"], []) in text

@@ -126,7 +126,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_domains": ["::1"]}, 'app_domains: "::1" is an IPv6 address, which needs brackets. Write it as "[::1]".'),
     ({"app_domains": ["1.2.3"]}, 'app_domains: "1.2.3" is neither an IP address nor a host name.'),
     ({"app_disk_max": "lots"}, "app_disk_max: lots is not a size. Use a whole number and M, G or T"),
-    ({"app_static_url": "/"}, "app_static_url: / is not a folder of the site"),
+    ({"app_static_url": "/static"}, "app_static_url: /static is not a folder of the site. Begin and end it with a slash"),
+    *(
+        ({"app_url_prefix": prefix}, f'app_url_prefix: "{prefix}" is not a path. Begin it with a slash and end it without')
+        for prefix in ("shop", "/shop/", "/", "/my shop", "/a/../b", "//shop", "/shop?x")
+    ),
     ({"app_static_dir": ".."}, "app_static_dir: .. is not a folder below the source"),
     ({"app_shared_dirs": ["/var/lib/x"]}, "app_shared_dirs: /var/lib/x are not folders below the source"),
     (
@@ -343,6 +347,7 @@ GOOD_CASES: list[dict[str, Any]] = [
         "nginx_worker_processes": 4,
     },
     {"app_health_path": "/healthz?deep=1", "gunicorn_settings": {"logconfig_dict": {"version": 1}, "proc_name": None}},
+    {"app_static_url": "/", "app_url_prefix": "/a/b-c.d"},
     {"app_server": "uwsgi"},
     {"app_server": "granian"},
     {"certificates_source": "acme", "edge_server_names": ["book.example.org", "203.0.113.5"]}

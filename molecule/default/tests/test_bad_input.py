@@ -72,7 +72,7 @@ def nothing_changes() -> Iterator[None]:
         {
             "app_env": ({"A-B": "1"}, "app_env: A-B cannot name an environment variable"),
             "app_disk_max": ("lots", "app_disk_max: lots is not a size"),
-            "app_static_url": ("/", "app_static_url: / is not a folder of the site"),
+            "app_static_url": ("/static", "app_static_url: /static is not a folder of the site"),
         },
     ],
     ids="-".join,

@@ -255,6 +255,22 @@ def test_the_logs_of_application_edge_and_database_are_shown_of_this_application
     assert "logs_lines: " in output
 
 
+def test_an_application_moves_below_a_path_and_back() -> None:
+    """Its own files, its page, what monitors ask for: all below the path, and nothing else."""
+    with unnoticed_by(GUESTBOOK):
+        code, output = TIDES.playbook("site", app_url_prefix="/sea")
+        assert code == 0, output
+        assert b": tide " in TIDES.ask("/sea/").body
+        assert TIDES.ask("/sea/static/site.css").status == 200
+        assert TIDES.ask("/static/site.css").status == 404
+        for path in ("/", "/sea"):
+            assert TIDES.ask(path).headers["Location"] == "/sea/"
+        assert status(TIDES, app_url_prefix="/sea")["edge"] == {"status": 200, "problem": ""}
+        code, output = TIDES.playbook("site")
+        assert code == 0, output
+        assert TIDES.ask("/sea/").status == 404
+
+
 def test_maintenance_closes_the_one_site_and_leaves_assets_and_the_other_open() -> None:
     with unnoticed_by(GUESTBOOK):
         assert TIDES.playbook("maintenance", state="on")[0] == 0

@@ -1,0 +1,68 @@
+"""What an application is told of the path below which it is (app_url_prefix), by the file that every app server loads."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from plugin import ROOT
+
+TEMPLATE = (ROOT / "roles/app/templates/slipway_wsgi.py.j2").read_text()
+APPLICATION = """
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']} {application.config}".encode()]
+application.config = {"APPLICATION_ROOT": "/"} # as Flask has it
+"""
+Ask = Callable[..., tuple[str, str, str]]
+
+
+@pytest.fixture
+def ask(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Return a function that requests a path; it returns status, body and Location."""
+    (tmp_path / "told_site.py").write_text(APPLICATION)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def request(prefix: str, path: str, query: str = "") -> tuple[str, str, str]:
+        monkeypatch.delitem(sys.modules, "told_site", raising=False)
+        variables = {"app_module": "told_site", "app_url_prefix": prefix}
+        code = Templar(loader=DataLoader(), variables=variables).template(trust_as_template(TEMPLATE))
+        loaded: dict[str, Any] = {}
+        exec(code, loaded)  # as the app servers load it
+        said: list[Any] = []
+        environ = {"SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": query, "wsgi.input": io.BytesIO()}
+        answer = loaded["application"](environ, lambda *arguments: said.extend(arguments))
+        return said[0], b"".join(answer).decode(), dict(said[1]).get("Location", "")
+
+    return request
+
+
+def test_below_the_prefix_it_is_the_script_name_and_the_rest_the_path(ask: Ask) -> None:
+    assert ask("/shop", "/shop/cart")[1].startswith("/shop /cart ")
+    assert ask("/a/b", "/a/b/")[1].startswith("/a/b / ")
+
+
+def test_flask_s_session_has_its_cookie_below_the_prefix(ask: Ask) -> None:
+    """Otherwise two applications of one domain would take each other's."""
+    assert "{'APPLICATION_ROOT': '/shop'}" in ask("/shop", "/shop/")[1]
+
+
+@pytest.mark.parametrize("path", ["/cart", "/shopping", "/x/shop/", "//shop/", "/x/../shop/"])
+def test_another_path_is_not_the_application_s(ask: Ask, path: str) -> None:
+    assert ask("/shop", path)[0] == "404 Not Found"
+
+
+def test_the_prefix_alone_and_the_root_lead_to_the_application(ask: Ask) -> None:
+    assert ask("/shop", "/shop", "a=1") == ("308 Permanent Redirect", "", "/shop/?a=1")
+    assert ask("/shop", "/") == ("302 Found", "", "/shop/")
+
+
+def test_without_a_prefix_each_path_is_the_application_s(ask: Ask) -> None:
+    assert ask("", "/shop/cart")[:2] == ("200 OK", " /shop/cart {'APPLICATION_ROOT': '/'}")
