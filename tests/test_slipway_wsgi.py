@@ -1,10 +1,11 @@
-"""What an application is told of the path below which it is (app_url_prefix), by the file that every app server loads."""
+"""What the file that every app server loads does between the edge and the application."""
 
 from __future__ import annotations
 
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,24 +22,35 @@ def application(environ, start_response):
 application.config = {"APPLICATION_ROOT": "/"} # as Flask has it
 """
 Ask = Callable[..., tuple[str, str, str]]
+Load = Callable[..., Any]
 
 
 @pytest.fixture
-def ask(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """Return a function that requests a path; it returns status, body and Location."""
-    (tmp_path / "told_site.py").write_text(APPLICATION)
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Return a function that loads the file as the app servers do, for an application and a prefix; it returns what they call."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def request(prefix: str, path: str, query: str = "") -> tuple[str, str, str]:
+    def loaded(application: str, prefix: str = "") -> Any:
+        (tmp_path / "told_site.py").write_text(application)
         monkeypatch.delitem(sys.modules, "told_site", raising=False)
         variables = {"app_module": "told_site", "app_url_prefix": prefix}
         code = Templar(loader=DataLoader(), variables=variables).template(trust_as_template(TEMPLATE))
-        loaded: dict[str, Any] = {}
-        exec(code, loaded)  # as the app servers load it
+        names: dict[str, Any] = {}
+        exec(code, names)
+        return names["application"]
+
+    return loaded
+
+
+@pytest.fixture
+def ask(load: Load) -> Ask:
+    """Return a function that requests a path; it returns status, body and Location."""
+
+    def request(prefix: str, path: str, query: str = "") -> tuple[str, str, str]:
         said: list[Any] = []
         environ = {"SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": query, "wsgi.input": io.BytesIO()}
-        answer = loaded["application"](environ, lambda *arguments: said.extend(arguments))
+        answer = load(APPLICATION, prefix)(environ, lambda *arguments: said.extend(arguments))
         return said[0], b"".join(answer).decode(), dict(said[1]).get("Location", "")
 
     return request
@@ -66,3 +78,23 @@ def test_the_prefix_alone_and_the_root_lead_to_the_application(ask: Ask) -> None
 
 def test_without_a_prefix_each_path_is_the_application_s(ask: Ask) -> None:
     assert ask("", "/shop/cart")[:2] == ("200 OK", " /shop/cart {'APPLICATION_ROOT': '/'}")
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ([("content-type", "text/event-stream; charset=utf-8")], "no"),
+        ([("Content-Type", "text/event-stream"), ("X-Accel-Buffering", "yes")], "yes"),
+        ([("Content-Type", "text/html")], None),
+    ],
+)
+def test_nginx_is_asked_to_pass_the_events_of_a_stream_on(
+    load: Load, headers: list[tuple[str, str]], said: str | None
+) -> None:
+    """Over HTTPS it would wait for more; what the application has asked for itself stays."""
+    started: list[Any] = []
+    application = (
+        f"def application(environ, start_response):\n    start_response('200 OK', {headers!r})\n    return []\n"
+    )
+    load(application)({"PATH_INFO": "/"}, lambda *arguments: started.extend(arguments))
+    assert dict(started[1]).get("X-Accel-Buffering") == said
