@@ -36,7 +36,8 @@ def served(application: Path, *more: str, end: signal.Signals = signal.SIGTERM) 
     """Run `make dev`; return the file of what it prints. The signal that ends it reaches all of it, as from a terminal."""
     # Port 0 is one that is free: a port that was looked for beforehand may be taken by then.
     environment = {**os.environ, "FLASK_RUN_PORT": "0"}
-    argv = ["make", "--silent", "dev", f"APP={application}", *more]
+    # What the shell of a terminal has, and what runs in the background has not.
+    argv = ["env", "--default-signal=INT", "make", "--silent", "dev", f"APP={application}", *more]
     path = application.with_suffix(".log")
     with (
         path.open("w") as log,
@@ -45,8 +46,15 @@ def served(application: Path, *more: str, end: signal.Signals = signal.SIGTERM) 
             argv, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         ) as server,
     ):
-        yield path
-        os.killpg(server.pid, end)
+        try:
+            yield path
+        finally:
+            os.killpg(server.pid, end)
+            try:
+                server.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+                raise
 
 
 def front_page(log: Path) -> str:

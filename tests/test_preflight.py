@@ -126,9 +126,15 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_domains": ["::1"]}, 'app_domains: "::1" is an IPv6 address, which needs brackets. Write it as "[::1]".'),
     ({"app_domains": ["1.2.3"]}, 'app_domains: "1.2.3" is neither an IP address nor a host name.'),
     ({"app_disk_max": "lots"}, "app_disk_max: lots is not a size. Use a whole number and M, G or T"),
-    ({"app_static_url": "/static"}, "app_static_url: /static is not a folder of the site. Begin and end it with a slash"),
+    (
+        {"app_static_url": "/static"},
+        "app_static_url: /static is not a folder of the site. Begin and end it with a slash",
+    ),
     *(
-        ({"app_url_prefix": prefix}, f'app_url_prefix: "{prefix}" is not a path. Begin it with a slash and end it without')
+        (
+            {"app_url_prefix": prefix},
+            f'app_url_prefix: "{prefix}" is not a path. Begin it with a slash and end it without',
+        )
         for prefix in ("shop", "/shop/", "/", "/my shop", "/a/../b", "//shop", "/shop?x")
     ),
     ({"app_static_dir": ".."}, "app_static_dir: .. is not a folder below the source"),

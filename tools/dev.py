@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import dev_postgresql
@@ -37,6 +38,25 @@ def dependencies(folder: Path) -> list[str]:
         sys.exit(f"APP: the pyproject.toml in {folder} cannot be read: {error}. Fix it.")
 
 
+def ended(server: subprocess.Popen[bytes]) -> int:
+    """Wait for the server to end, and see that it does once this program was asked to; return its exit code.
+
+    What asks usually reaches the server too: a terminal, or whoever ends the whole group. A second signal at that moment could
+    have Flask's reloader wait forever, so it gets seconds to end by itself.
+    """
+    due: list[float] = []
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: due.append(time.monotonic() + 3))
+    harder = [server.terminate, server.kill]
+    while server.poll() is None:
+        if harder and due and time.monotonic() > due[0]:
+            harder.pop(0)()
+            due[0] += 3
+        time.sleep(0.1)
+    return server.returncode
+
+
 def main(folder: Path, module: str, with_postgresql: bool) -> int:
     """Install what it needs, and serve it; return the server's exit code."""
     venv = folder / ".venv"
@@ -60,10 +80,7 @@ def main(folder: Path, module: str, with_postgresql: bool) -> int:
                 argv = migration(folder).split()
                 subprocess.run([venv / "bin" / argv[0], *argv[1:]], cwd=folder, env=environment, check=True)
         with subprocess.Popen([flask, "run"], cwd=folder, env=environment) as server:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C reaches the server, too
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, lambda *_: server.terminate())
-            return server.wait()
+            return ended(server)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,9 @@ def test_a_websocket_gets_in_where_any_other_request_does(edge: Edge, path: str,
 )
 def test_no_other_request_changes_the_protocol(edge: Edge, method: str, headers: dict[str, str]) -> None:
     """An application that changed it would be spoken to past the edge's rules."""
-    assert edge.ask("/echo", headers=HANDSHAKE).json["headers"]["upgrade"] == ["websocket"]  # without what makes it another
+    assert edge.ask("/echo", headers=HANDSHAKE).json["headers"]["upgrade"] == [
+        "websocket"
+    ]  # without what makes it another
     body = b"ab" if "Content-Length" in headers else None
     seen = edge.ask("/echo", method=method, body=body, headers=HANDSHAKE | headers).json["headers"]
     assert "upgrade" not in seen
