@@ -25,7 +25,7 @@ LOG = "/var/log/postgresql/*-main.log"
 
 def test_a_dry_run_foresees_a_new_application(server: Host, play: Play, sql: Sql) -> None:
     """Its database is not there to look at, which must not be a failure."""
-    more = [{"name": name, "owner": "guestbook"} for name in ("guestbook", "shop", "more")]
+    more = [{"name": name, "owner": "guestbook"} for name in ("guestbook", "more")]
     assert play("--check", "--diff", first_databases=more).changes(server.backend.host) > 0
     assert sql("SELECT datname FROM pg_database WHERE datname = 'more'") == ""
 
@@ -158,25 +158,25 @@ def test_a_role_or_database_of_somebody_else_is_refused_until_it_is_handed_over(
 ) -> None:
     """The server goes on as before. Without a comment, a role is ours if it has a limit, as those of before had."""
     state = "SELECT (SELECT json_agg(r) FROM pg_roles r), (SELECT json_agg(d) FROM pg_database d)"
-    mine = {"first_databases": [{"name": "wiki", "owner": "games"}], "shop_role": {"name": "games"}}
+    mine = {"first_databases": [{"name": "wiki", "owner": "wiki"}], "shop_role": {"name": "wiki"}}
     sql("COMMENT ON ROLE guestbook IS NULL")
-    sql("CREATE ROLE games LOGIN")
+    sql("CREATE ROLE wiki LOGIN")
     sql("CREATE DATABASE wiki")
     try:
         before = files(), sql(state)
         played = play(**mine)
         assert played.failed
-        assert "the role games and the database wiki of postgres exist already" in played.output
+        assert "the role wiki and the database wiki of postgres exist already" in played.output
         assert (files(), sql(state)) == before
-        sql("COMMENT ON ROLE games IS 'Slipway:'")
-        sql("ALTER DATABASE wiki OWNER TO games")
+        sql("COMMENT ON ROLE wiki IS 'Slipway:'")
+        sql("ALTER DATABASE wiki OWNER TO wiki")
         assert not play(**mine).failed
         assert "Slipway: its connection limit is an equal share" in sql(
-            "SELECT shobj_description('games'::regrole, 'pg_authid')"
+            "SELECT shobj_description('wiki'::regrole, 'pg_authid')"
         )
     finally:
         sql("DROP DATABASE wiki")
-        sql("DROP ROLE games")
+        sql("DROP ROLE wiki")
         assert not play().failed
 
 
