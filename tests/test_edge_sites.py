@@ -515,3 +515,11 @@ def test_at_the_root_files_are_sent_where_they_are_and_the_application_is_asked_
     refusal = {"nginx": r"location \^~ (/shop)?/ ", "apache": r'RewriteRule "\^[^"]*" "-" \[E=REFUSED:1,R=404'}
     assert not re.search(refusal[server], text)
     assert static_name_pattern(f"{prefix}/", ["html", "js"], []) in text
+
+
+def test_an_upload_to_the_name_of_a_file_has_the_limit_of_its_path() -> None:
+    """With static files at the root, nginx takes the first regular expression that fits."""
+    case = {"edge_static_roots": ["/srv/site"], "edge_static_kinds": ["jpg"], "edge_static_url": "/"}
+    text = site_file("nginx", {**case, "edge_paths": [{"path": "/upload", "body_limit": "1g"}]})
+    assert text.index("client_max_body_size 1g") < text.index(static_name_pattern("/", ["jpg"], []))
+    assert text.count('location ~* "^/upload') == 1

@@ -10,6 +10,8 @@ import pytest
 from ansible_collections.slipway.flask.plugins.filter import mail
 
 GOOD: dict[str, Any] = {
+    "name": "guestbook",
+    "address": "127.81.190.81",
     "host": "smtp.example.org",
     "port": 587,
     "tls": "starttls",
@@ -21,6 +23,8 @@ GOOD: dict[str, Any] = {
 SECRET = "hunter2"
 # What differs from GOOD, the variable that is named, and words of its complaint.
 WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"name": "x'; touch /tmp/a; '"}, "name", "cannot name a relay"),
+    ({"address": "0.0.0.0"}, "address", "is not one of 127.0.0.0/8"),
     ({"host": "smtp.example.org:587"}, "host", "Write the name alone"),
     ({"host": "smtp://smtp.example.org"}, "host", "Write the name alone"),
     ({"host": "a.test\nrelayhost = evil"}, "host", "is not a host name"),

@@ -11,8 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import drawn
+import rendered
 
 DRAWS = 20
+
+
+@pytest.mark.parametrize("role", drawn.ROLES)
+def test_what_is_drawn_for_is_not_refused_by_itself(role: str) -> None:
+    """Otherwise each draw is, and tells nothing."""
+    assert rendered.refused(role, {}) == ""
 
 
 @pytest.mark.parametrize("role", drawn.ROLES)

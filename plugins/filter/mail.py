@@ -60,6 +60,15 @@ def mail_relay_complaints(settings: Mapping[str, Any]) -> list[str]:
     size, port = int(settings["message_size_mb"]), int(settings["port"])
     host_wrong = _wrong_host(host, tls)
     checks = [
+        (
+            re.fullmatch(r"[a-z][a-z0-9_]{0,30}", settings["name"]),
+            f"mail_relay_name: {json.dumps(settings['name'])} cannot name a relay. Use lower-case letters, digits and underscores, a letter "
+            "first.",
+        ),
+        (
+            re.fullmatch(r"127(\.[0-9]{1,3}){3}", settings["address"]),
+            f"mail_relay_address: {json.dumps(settings['address'])} is not one of 127.0.0.0/8, which no other host reaches.",
+        ),
         (host_wrong == "", f"mail_relay_host: {json.dumps(host)} {host_wrong}"),
         (0 < port < 65536, f"mail_relay_port: {port} is not a port. Set the one of your provider, usually 587 or 465."),
         (

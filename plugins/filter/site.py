@@ -58,7 +58,7 @@ def database_of(said: Facts, name: str) -> dict[str, Any] | None:
     if "rc" not in said:
         return None
     known = json.loads(said["stdout"] or "{}").get(name, {}) if said["rc"] == 0 else {}
-    problem = "" if said["rc"] == 0 else next(iter(said["stderr_lines"]), "")
+    problem = "" if said["rc"] == 0 else next(iter(said.get("stderr_lines", [])), "it cannot be asked")
     return {
         "name": name,
         "bytes": known.get("bytes"),
@@ -71,9 +71,10 @@ def valkey_of(said: Facts) -> dict[str, Any] | None:
     """Return how Valkey is by what its client said (INFO memory): bytes of data; None where it was not asked."""
     if "rc" not in said:
         return None
-    known = dict(line.strip().split(":", 1) for line in said["stdout_lines"] if ":" in line)
+    lines = said.get("stdout_lines", [])
+    known = dict(line.strip().split(":", 1) for line in lines if ":" in line)
     if not known.get("used_memory", "").isdigit():
-        reason = next(iter([*said["stderr_lines"], *said["stdout_lines"]]), "it does not answer")
+        reason = next(iter([*said.get("stderr_lines", []), *lines]), "it does not answer")
         return {"bytes": 0, "most": 0, "problem": reason}
     return {"bytes": int(known["used_memory"]), "most": int(known["maxmemory"]), "problem": ""}
 
@@ -85,6 +86,8 @@ def mail_relay_of(said: Facts) -> dict[str, Any] | None:
     """
     if "rc" not in said:
         return None
+    if len(said.get("stdout_lines", [])) < 2:
+        return {"waiting": 0, "reason": "", "problem": next(iter(said.get("stderr_lines", [])), "it cannot be asked")}
     state, now, *lines = said["stdout_lines"]
     mails = [json.loads(line) for line in lines if line.endswith("]}")]
     new = {"arrival_time": int(now), "recipients": []}

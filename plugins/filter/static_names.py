@@ -10,7 +10,7 @@ from typing import Any
 def static_name_pattern(url: str, kinds: Iterable[str], forbidden: Iterable[str]) -> str:
     """Return a regular expression (PCRE and Python) that a decoded path matches where it names what may be published.
 
-    url: the static URL, with a slash at both ends; "/" is a site that is its files alone, which has /.well-known/ too.
+    url: the static URL, with a slash at both ends; "/" is a site that is its files alone, or has them at its root: it has /.well-known/ too.
     kinds: suffixes without a dot, one of which a name has to end with; "" is a name without any. forbidden: suffixes that a
     name must not have anywhere. Neither has characters with a meaning in a regular expression. Match it case-insensitively.
 

@@ -216,7 +216,9 @@ def _misfit(variable: str, here: str, value: object, option: Option) -> str:
         quotes = " If you wrote no or off, put it into quotes." if isinstance(value, bool) and wanted == "text" else ""
         return f"{here} is {kind(value)}, and has to be {wanted}.{quotes}"
     if option["type"] == "int" and re.fullmatch("-?[0-9]+", str(value)):
-        return f"""{here} is text. Write the number without quotes; with -e as JSON: -e '{{"{variable}": {value}}}'."""
+        on_its_own = here.startswith(f"{variable}: {json.dumps(value)}")
+        as_json = f"""; with -e as JSON: -e '{{"{variable}": {value}}}'""" if on_its_own else ""
+        return f"{here} is text. Write the number without quotes{as_json}."
     return f"{here} is not {wanted}." + (f" Write it as [{value}]." if wanted == "a list" else "")
 
 

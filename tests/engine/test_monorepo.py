@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import subprocess
 import sys
@@ -90,7 +89,9 @@ def test_a_service_of_a_monorepo_finds_its_sibling(
     assert (release.path / "tree/lib/pyproject.toml").stat().st_uid == 0
 
 
-def test_a_link_does_not_lead_out_of_the_source(source: Build) -> None:
-    source.pack()
-    plan = dataclasses.replace(source.plan, folder="nowhere")
-    assert source.failing(folder=plan.folder).startswith("app_source_path: 'nowhere' is not a folder of the source")
+def test_a_link_does_not_lead_out_of_the_source(source: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "web").symlink_to("/etc")
+    (tmp_path / "main.py").touch()
+    archive = pack(str(tmp_path)).archive
+    monkeypatch.setattr(source, "pack", lambda: (source.plan.stage / "source.tar.gz").write_bytes(archive))
+    assert source.failing(folder="web").startswith("app_source_path: 'web' is not a folder of the source")

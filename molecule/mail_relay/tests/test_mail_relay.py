@@ -42,6 +42,12 @@ def play(host: Host) -> Iterator[Play]:
     assert probe.play(PLAY).returncode == 0
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _provider(host: Host) -> None:
+    """Wait for the provider: a mail that comes too early after a boot would be tried again minutes later."""
+    until(lambda: host.run("ss -Hltn sport = :2587").stdout, "the provider listens")
+
+
 def address(host: Host, name: str) -> str:
     """Return where an application's relay listens."""
     settings = host.file(f"/etc/slipway/mail_relay/{name}/master.cf").content_string
@@ -163,15 +169,16 @@ def test_nothing_is_sent_where_starttls_was_taken_out_on_the_way(host: Host) -> 
 
 
 def test_what_the_provider_refuses_goes_back_to_the_sender_and_no_further(host: Host) -> None:
+    before = len(bounces(host))
     send(host, "book", to="refused@mail.test")
-    until(lambda: bounces(host), "the sender is told")
-    (bounce,) = bounces(host)
+    until(lambda: len(bounces(host)) == before + 1, "the sender is told")
+    bounce = bounces(host)[-1]
     assert bounce["recipients"] == ["noreply@book.test"]
     assert "nobody has this address" in " ".join(bounce["text"].split())
     # Nor is anybody told where the sender is refused too.
     send(host, "book", to="refused@mail.test", sender="refused@book.test")
     until(lambda: queue(host, "book") == [], "nothing waits")
-    assert len(bounces(host)) == 1
+    assert len(bounces(host)) == before + 1
 
 
 def test_a_mail_that_is_too_large_is_refused_at_once(host: Host) -> None:
@@ -189,6 +196,14 @@ def test_nothing_listens_on_the_network_and_nobody_uses_debian_s_own_instance(ho
     assert host.run("systemctl is-active postfix").stdout.strip() == "inactive"
     # Otherwise the output of cron's jobs would wait for it without end.
     assert "not allowed" in host.run("echo x | sendmail root").stderr
+
+
+def test_the_next_run_finishes_one_that_was_cut_off(host: Host, play: Play) -> None:
+    pid = "systemctl show --value --property=MainPID slipway-mail-relay@book"
+    before = host.check_output(pid)
+    host.check_output("touch /etc/slipway/mail_relay/book/main.cf")
+    assert play().returncode == 0
+    assert host.check_output(pid) != before
 
 
 def test_a_killed_relay_comes_back(host: Host) -> None:
@@ -209,10 +224,14 @@ def test_only_root_can_read_the_password(host: Host) -> None:
     ).stdout.split()
     assert sorted(found) == [f"/etc/slipway/mail_relay/{name}/password" for name in ("book", "third", "tides")]
     assert {host.check_output("stat -c '%%U %%a' %s", path) for path in found} == {"root 600"}
+    for path in found:  # as a module's arguments would be there
+        coded = host.check_output("base64 --wrap=0 %s", path)
+        assert host.run("journalctl --no-pager | grep -qF %s", coded).rc == 1
 
 
 def test_a_postfix_that_somebody_has_set_up_stays_as_it_is(host: Host, play: Play) -> None:
     """And its mail comes at port 25, of every address."""
+    host.check_output("cp -p /etc/postfix/main.cf /root/main.cf")
     theirs = "systemctl unmask --quiet postfix && postconf -e inet_interfaces=all myhostname=theirs.test && systemctl start postfix"
     before = host.check_output(f"{theirs} && cat /etc/postfix/main.cf")
     try:
@@ -224,7 +243,7 @@ def test_a_postfix_that_somebody_has_set_up_stays_as_it_is(host: Host, play: Pla
         wait_for(host, send(host, "book"))
     finally:
         host.check_output(
-            "systemctl stop postfix && systemctl mask --quiet postfix && postconf -e inet_interfaces=loopback-only"
+            "systemctl stop postfix && systemctl mask --quiet postfix && mv /root/main.cf /etc/postfix/main.cf"
         )
 
 

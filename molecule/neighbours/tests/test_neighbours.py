@@ -200,6 +200,8 @@ def test_an_application_hands_in_its_mail_where_its_environment_says() -> None:
     )
     program += "(mail['MAIL_DEFAULT_SENDER'], 'ada@mail.test', 'Subject: hello')"
     GUESTBOOK.host.check_output(f'runuser -u guestbook -- /srv/guestbook/current/bin/run python -c "{program}"')
+    queue = "postqueue -c /etc/slipway/mail_relay/guestbook -j"
+    until(lambda: "refused" in GUESTBOOK.host.check_output(queue), "the relay has tried")
     assert re.search(r"mail +1 waiting \(.*refused\)", shown(GUESTBOOK))
     assert GUESTBOOK.host.run("runuser -u tides -- /srv/tides/current/bin/run printenv MAIL_SERVER").rc == 1
 
@@ -258,15 +260,17 @@ def test_the_logs_of_application_edge_and_database_are_shown_of_this_application
 def test_an_application_moves_below_a_path_and_back() -> None:
     """Its own files, its page, what monitors ask for: all below the path, and nothing else."""
     with unnoticed_by(GUESTBOOK):
-        code, output = TIDES.playbook("site", app_url_prefix="/sea")
-        assert code == 0, output
-        assert b": tide " in TIDES.ask("/sea/").body
-        assert TIDES.ask("/sea/static/site.css").status == 200
-        assert TIDES.ask("/static/site.css").status == 404
-        for path in ("/", "/sea"):
-            assert TIDES.ask(path).headers["Location"] == "/sea/"
-        assert status(TIDES, app_url_prefix="/sea")["edge"] == {"status": 200, "problem": ""}
-        code, output = TIDES.playbook("site")
+        try:
+            code, output = TIDES.playbook("site", app_url_prefix="/sea")
+            assert code == 0, output
+            assert b": tide " in TIDES.ask("/sea/").body
+            assert TIDES.ask("/sea/static/site.css").status == 200
+            assert TIDES.ask("/static/site.css").status == 404
+            for path in ("/", "/sea"):
+                assert TIDES.ask(path).headers["Location"] == "/sea/"
+            assert status(TIDES, app_url_prefix="/sea")["edge"] == {"status": 200, "problem": ""}
+        finally:
+            code, output = TIDES.playbook("site")
         assert code == 0, output
         assert TIDES.ask("/sea/").status == 404
 
