@@ -167,7 +167,7 @@ def test_an_ansible_that_is_too_old_is_an_error_whose_words_the_readme_explains(
             "sudo: a password is required",
             "sudo on one wants a password, and has none or a wrong one. Add --ask-become-pass",
         ),
-        ("ada is not in the sudoers file.", "No module runs as root on one, for the reason above."),
+        ("ada is not in the sudoers file.", "Ansible cannot run its modules as root on one, for the reason above."),
     ],
 )
 def test_what_keeps_ansible_from_becoming_root_is_said(tmp_path: Path, words: str, said: str) -> None:

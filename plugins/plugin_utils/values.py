@@ -80,9 +80,7 @@ FORMS = {
         r"(?!.*\s[;#]).*", "a value that Supervisor reads whole: after a space, ; and # begin a comment"
     ),
     "supervisor_tmp_size": _SHARE,
-    "systemd_service": Form(
-        r"(.*[^\\])?", "a value that ends without a backslash, which would join the next line to it"
-    ),
+    "systemd_service": Form(r"(.*[^\\])?", "a value that ends without a backslash, which would join the next line"),
     "systemd_shm_size": _SHARE,
     "uwsgi_version": _VERSION,
 }
@@ -216,9 +214,9 @@ def _misfit(variable: str, here: str, value: object, option: Option) -> str:
         quotes = " If you wrote no or off, put it into quotes." if isinstance(value, bool) and wanted == "text" else ""
         return f"{here} is {kind(value)}, and has to be {wanted}.{quotes}"
     if option["type"] == "int" and re.fullmatch("-?[0-9]+", str(value)):
-        on_its_own = here.startswith(f"{variable}: {json.dumps(value)}")
-        as_json = f"""; with -e as JSON: -e '{{"{variable}": {value}}}'""" if on_its_own else ""
-        return f"{here} is text. Write the number without quotes{as_json}."
+        alone = here == json.dumps(str(value))  # not an entry: -e sets the whole variable
+        as_json = f"""; with -e as JSON: -e '{{"{variable}": {value}}}'.""" if alone else "."
+        return f"{here} is text. Write the number without quotes{as_json}"
     return f"{here} is not {wanted}." + (f" Write it as [{value}]." if wanted == "a list" else "")
 
 
