@@ -53,7 +53,7 @@ def ended(server: subprocess.Popen[bytes]) -> int:
         if harder and due and time.monotonic() > due[0]:
             harder.pop(0)()
             due[0] += 3
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks
     return server.returncode
 
 

@@ -206,10 +206,9 @@ def install(release: Release, plan: Plan) -> tuple[str, str]:
         del commands[:2]
     build = release.home / "build"
     script = [shlex.join(command) for command in commands]
-    # The running application may not write here, so the byte code is made now.
-    script += [
-        f"{up}/.venv/bin/python -m compileall -q {up}/{release.tree.name} || true"
-    ]  # what does not compile may never be imported: the import check decides
+    # The running application may not write here, so the byte code is made now. What does not compile may never be imported.
+    byte_code = f"{up}/.venv/bin/python -m compileall -q {up}/{release.tree.name}"
+    script.append(f"{byte_code} || true")  # the import check decides
     script += assets.script(plan.build, plan.uv, build, release.path / "node.txt")
     told = secrets.environment(plan.stage)
     status, output = sandbox.run(
