@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox, traffic
+from ansible_collections.slipway.flask.plugins.module_utils.engine import run_folder, sandbox
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import Plan
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import LAYOUT, Release
 from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import Traffic
@@ -73,8 +73,8 @@ class Host:
             path.mkdir(parents=True)
         for path in (self.units, self.tmpfiles, self.programs):
             path.mkdir()
-        monkeypatch.setattr(traffic, "UNITS", self.units)
-        monkeypatch.setattr(traffic, "TMPFILES", self.tmpfiles)
+        monkeypatch.setattr(run_folder, "UNITS", self.units)
+        monkeypatch.setattr(run_folder, "TMPFILES", self.tmpfiles)
         monkeypatch.setattr(sandbox, "RUN", self.system)
         monkeypatch.setenv("PATH", f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}")
         self.program("systemctl")

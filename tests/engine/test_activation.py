@@ -51,7 +51,7 @@ def test_each_switch_can_be_told_from_all_before_it_the_way_back_too(host: Host)
         seen.append((host.run / "switch").resolve(strict=True))
     assert len(set(seen)) == 3
     assert sorted((host.run / "switches").iterdir()) == sorted(seen[1:])
-    after_a_reboot = site.tmpfiles.read_text()
+    after_a_reboot = site.folder.tmpfiles.read_text()
     assert f"d {seen[-1]} 0755 root root -\n" in after_a_reboot
     assert f"L+ {host.run}/switch - - - - switches/{seen[-1].name}\n" in after_a_reboot
 

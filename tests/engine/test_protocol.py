@@ -45,7 +45,7 @@ def test_both_links_lead_to_a_release_that_speaks_uwsgi(host: Host, monkeypatch:
     site.give(speaking(host, NEW))
     assert moved == ["current", "app.uwsgi", "app.sock", "switch"]
     assert (host.run / "app.uwsgi").readlink() == Path(f"instances/{NEW}.uwsgi")
-    assert f"L+ {host.run}/app.uwsgi - - - - instances/{NEW}.uwsgi\n" in site.tmpfiles.read_text()
+    assert f"L+ {host.run}/app.uwsgi - - - - instances/{NEW}.uwsgi\n" in site.folder.tmpfiles.read_text()
 
 
 def test_no_link_is_left_to_a_release_that_does_not(host: Host) -> None:
@@ -53,7 +53,7 @@ def test_no_link_is_left_to_a_release_that_does_not(host: Host) -> None:
     site.give(speaking(host, OLD))
     site.give(host.release(NEW))
     assert not (host.run / "app.uwsgi").is_symlink()
-    assert "app.uwsgi" not in site.tmpfiles.read_text()
+    assert "app.uwsgi" not in site.folder.tmpfiles.read_text()
     assert site.active == NEW
 
 

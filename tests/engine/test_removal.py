@@ -29,8 +29,8 @@ def site(host: Host) -> Traffic:
     (host.home / "secret_key").touch()
     (host.home / "release.log").touch()
     site = Traffic(str(host.home), str(host.run), "site", "site", "")
-    site.tmpfiles.touch()
-    site.mount_unit.touch()
+    site.folder.tmpfiles.touch()
+    site.folder.mount_unit.touch()
     return site
 
 
@@ -46,7 +46,7 @@ def test_what_cannot_be_made_again_is_kept_and_all_else_is_gone(host: Host, site
     assert names(kept / "shared") == ["photo.jpg"]
     assert kept.stat().st_mode & 0o7777 == kept.parent.stat().st_mode & 0o7777 == 0o700
     assert (host.folder / "stopped").exists()
-    assert not any(path.exists() for path in (running.home, site.run, site.tmpfiles, site.mount_unit))
+    assert not any(path.exists() for path in (running.home, site.run, site.folder.tmpfiles, site.folder.mount_unit))
     assert host.told("systemctl")[0].startswith("disable --quiet --now")
 
 
@@ -91,7 +91,7 @@ def test_where_something_cannot_be_kept_nothing_is_removed(host: Host, site: Tra
     ):
         removal.remove(site, host.folder / "kept")
     assert names(host.home / "shared") == ["photo.jpg"]
-    assert site.tmpfiles.exists()
+    assert site.folder.tmpfiles.exists()
 
 
 def test_the_application_s_users_go_last_with_their_quotas_and_groups(

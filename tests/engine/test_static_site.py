@@ -68,8 +68,8 @@ def test_it_is_switched_without_an_instance(host: Host, run_module: RunModule) -
         activation.finish(site, 5, 0)
     assert former == ["", OLD]
     assert (site.active, application.last_good(host.home)) == (NEW, OLD)
-    assert not site.tmpfiles.exists()
-    assert not site.mount_unit.exists()
+    assert not site.folder.tmpfiles.exists()
+    assert not site.folder.mount_unit.exists()
     arguments = {"id": NEW, "health_path": "/", "health_host": "site.test", "health_timeout": 0, "lock": "us"}
     said = run_module(release_start.main, **arguments, **host.instances())
     assert (said["changed"], said["settled"]) == (False, True)

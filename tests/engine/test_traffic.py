@@ -141,25 +141,25 @@ def test_an_instance_of_an_earlier_version_keeps_its_socket_where_it_is(host: Ho
 
 def test_systemd_reads_the_mount_of_the_instances_again_only_where_it_changed(host: Host) -> None:
     site = host.traffic()
-    site.mount_instances()
+    site.folder.mount()
     (unit,) = host.units.iterdir()
     assert unit.name == f"{str(host.run).strip('/').replace('/', '-')}-instances.mount"
     assert f"\nWhere={host.run}/instances\n" in unit.read_text()
     assert f"uid={os.getuid()},gid={os.getgid()},nosuid,nodev,noexec,nosymfollow\n" in unit.read_text()
     mount = f"enable --quiet --now {unit.name}"
     assert host.told("systemctl") == ["daemon-reload", mount]
-    site.mount_instances()
+    site.folder.mount()
     assert host.told("systemctl") == ["daemon-reload", mount, mount]
     unit.write_text("[Mount]\n")
-    site.mount_instances()
+    site.folder.mount()
     assert host.told("systemctl")[3:] == ["daemon-reload", mount]
 
 
 def test_the_mount_of_the_instances_is_taken_away_once(host: Host) -> None:
     site = host.traffic()
-    site.mount_instances()
-    name = site.mount_unit.name
+    site.folder.mount()
+    name = site.folder.mount_unit.name
     for _ in range(2):
-        site.unmount_instances()
-    assert not site.mount_unit.exists()
+        site.folder.remove()
+    assert not site.folder.mount_unit.exists()
     assert host.told("systemctl")[2:] == [f"disable --quiet --now {name}", "daemon-reload"]

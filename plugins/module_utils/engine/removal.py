@@ -123,8 +123,7 @@ def remove(traffic: Traffic, kept: Path) -> list[str]:
     names = precious(home)  # now nothing can be added any more
     if names:
         keep(home, names, kept)
-    traffic.tmpfiles.unlink(missing_ok=True)
-    traffic.unmount_instances()
+    traffic.folder.remove()
     for folder in (traffic.run, home.resolve()):
         if folder.exists():
             files.remove(folder)

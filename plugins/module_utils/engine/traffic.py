@@ -9,24 +9,19 @@
 from __future__ import annotations
 
 import contextlib
-import grp
 import os
-import pwd
 import re
-import subprocess
 import time
 from pathlib import Path
 
 from ansible_collections.slipway.flask.plugins.module_utils.engine.application import releases
-from ansible_collections.slipway.flask.plugins.module_utils.engine.files import link, linked, replace
+from ansible_collections.slipway.flask.plugins.module_utils.engine.files import link, linked
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
+from ansible_collections.slipway.flask.plugins.module_utils.engine.run_folder import RunFolder
 
 POLL_SECONDS = 0.05
 # For a request that has not ended with the drain: a stream or a WebSocket never would, and the others go on for their visitors.
 LAST_SECONDS = 5
-# Where systemd-tmpfiles and systemd look.
-TMPFILES = Path("/etc/tmpfiles.d")
-UNITS = Path("/etc/systemd/system")
 
 
 def connections(path: Path) -> int:
@@ -52,6 +47,7 @@ class Traffic:
     def __init__(self, home: str, run: str, name: str, user: str, group: str) -> None:
         self.home, self.run = Path(home), Path(run)
         self.name, self.user, self.group = name, user, group
+        self.folder = RunFolder(self.run, name, user, group)
 
     def socket(self, release_id: str) -> Path:
         """Return the socket of an instance; one that an earlier version of Slipway started has it one folder higher."""
@@ -85,7 +81,7 @@ class Traffic:
 
     def make_run_folder(self, active: str) -> None:
         """Make the sockets' folder now and at each boot, with the links to the active instance (tmpfiles.d(5))."""
-        self.mount_instances()
+        self.folder.mount()
         to = self.socket(active).relative_to(self.run)
         # Before there was a folder for the instances, this one belonged to the application; instances from that time start in it.
         lines = [
@@ -98,54 +94,7 @@ class Traffic:
         if switch := linked(self.run / "switch"):
             lines += [f"d {self.run}/switches/{switch} 0755 root root -"]
             lines += [f"L+ {self.run}/switch - - - - switches/{switch}"]
-        replace(self.tmpfiles, "# Made by Slipway (release_activate) at each activation.\n" + "\n".join(lines) + "\n")
-        subprocess.run(["systemd-tmpfiles", "--create", self.tmpfiles], check=True, capture_output=True)
-
-    @property
-    def tmpfiles(self) -> Path:
-        """The file that says what the sockets' folder is made of."""
-        return TMPFILES / f"slipway-{self.name}.conf"
-
-    @property
-    def mount_unit(self) -> Path:
-        """The unit that mounts the instances' folder, named as systemd.mount(5) wants it."""
-        return UNITS / f"{str(self.run).strip('/').replace('/', '-')}-instances.mount"
-
-    def mount_instances(self) -> None:
-        """Mount a file system for the instances' sockets and whatever is put next to them, now and at each boot.
-
-        It is small: a full /run stops systemd, and with it every other site. On it no symlink is followed: one in a
-        socket's place would lead the edge into a neighbour's.
-        """
-        uid, gid = pwd.getpwnam(self.user).pw_uid, grp.getgrnam(self.group).gr_gid
-        options = f"size=4m,nr_inodes=1k,mode=0750,uid={uid},gid={gid},nosuid,nodev,noexec,nosymfollow"
-        unit = f"""\
-# Made by Slipway (release_start).
-[Mount]
-What=tmpfs
-Where={self.run}/instances
-Type=tmpfs
-Options={options}
-
-[Install]
-WantedBy=local-fs.target
-"""
-        if not self.mount_unit.exists() or self.mount_unit.read_text() != unit:
-            replace(self.mount_unit, unit)
-            subprocess.run(["systemctl", "daemon-reload"], check=True, capture_output=True)
-        if not os.path.ismount(self.run / "instances"):
-            subprocess.run(
-                ["systemctl", "enable", "--quiet", "--now", self.mount_unit.name], check=True, capture_output=True
-            )
-
-    def unmount_instances(self) -> None:
-        """Remove the file system and its unit."""
-        if self.mount_unit.exists():
-            subprocess.run(
-                ["systemctl", "disable", "--quiet", "--now", self.mount_unit.name], check=False, capture_output=True
-            )
-            self.mount_unit.unlink()
-            subprocess.run(["systemctl", "daemon-reload"], check=False, capture_output=True)
+        self.folder.create(lines)
 
     def give(self, release: Release) -> str:
         """Move the traffic to a release's instance; return the id of the release that had it."""
