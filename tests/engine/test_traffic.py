@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ansible_collections.slipway.flask.plugins.module_utils.engine import files, record, traffic
@@ -139,27 +143,88 @@ def test_an_instance_of_an_earlier_version_keeps_its_socket_where_it_is(host: Ho
     ]
 
 
-def test_systemd_reads_the_mount_of_the_instances_again_only_where_it_changed(host: Host) -> None:
+def test_systemd_reads_the_units_of_the_folder_again_only_where_they_changed(host: Host) -> None:
     site = host.traffic()
     site.folder.mount()
-    (unit,) = host.units.iterdir()
+    unit, watch, repair = site.folder.mount_unit, site.folder.watch, site.folder.repair
+    assert sorted(host.units.iterdir()) == sorted([unit, watch, repair])
     assert unit.name == f"{str(host.run).strip('/').replace('/', '-')}-instances.mount"
     assert f"\nWhere={host.run}/instances\n" in unit.read_text()
     assert f"uid={os.getuid()},gid={os.getgid()},nosuid,nodev,noexec,nosymfollow\n" in unit.read_text()
-    mount = f"enable --quiet --now {unit.name}"
-    assert host.told("systemctl") == ["daemon-reload", mount]
+    assert f"\nPathChanged={host.run}\n" in watch.read_text()
+    start = f"enable --quiet --now {unit.name} slipway-site-sockets.path"
+    assert host.told("systemctl") == ["daemon-reload", start]
     site.folder.mount()
-    assert host.told("systemctl") == ["daemon-reload", mount, mount]
-    unit.write_text("[Mount]\n")
-    site.folder.mount()
-    assert host.told("systemctl")[3:] == ["daemon-reload", mount]
+    assert host.told("systemctl") == ["daemon-reload", start, start]
+    for changed in (unit, watch, repair):
+        before = host.told("systemctl")
+        changed.write_text("[Unit]\n")
+        site.folder.mount()
+        assert host.told("systemctl")[len(before) :] == ["daemon-reload", start]
 
 
-def test_the_mount_of_the_instances_is_taken_away_once(host: Host) -> None:
+def test_the_units_of_the_folder_are_taken_away_once(host: Host) -> None:
     site = host.traffic()
     site.folder.mount()
-    name = site.folder.mount_unit.name
     for _ in range(2):
         site.folder.remove()
-    assert not site.folder.mount_unit.exists()
-    assert host.told("systemctl")[2:] == [f"disable --quiet --now {name}", "daemon-reload"]
+    assert list(host.units.iterdir()) == []
+    units = f"slipway-site-sockets.path slipway-site-sockets.service {site.folder.mount_unit.name}"
+    assert host.told("systemctl")[2:] == [f"disable --quiet --now {units}", "daemon-reload"]
+
+
+def commands(unit: Path, directive: str) -> list[list[str]]:
+    """Return what a unit runs for one of its directives, each command in words."""
+    lines = [line.partition("=") for line in unit.read_text().splitlines()]
+    return [shlex.split(command) for name, _, command in lines if name == directive]
+
+
+def is_missed(site: traffic.Traffic) -> bool:
+    """Whether the sockets' folder would be made again, which is the last condition; the last command asks for the opposite."""
+    site.folder.mount()
+    missed, whole = (
+        subprocess.run(commands(site.folder.repair, directive)[-1], capture_output=True, text=True, check=False)
+        for directive in ("ExecCondition", "ExecStart")
+    )
+    assert (missed.returncode == 0) == (whole.returncode != 0)
+    return missed.returncode == 0
+
+
+def test_a_folder_that_a_deploy_changes_is_not_made_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The web server would be restarted, and lose requests. It is asked at each step of a switch."""
+    site, wrong = host.traffic(), []
+
+    def asked_before(step: Callable[..., None]) -> Callable[..., None]:
+        def ask(*given: Any, **named: Any) -> None:
+            wrong.extend([given] if is_missed(site) else [])
+            step(*given, **named)
+
+        return ask
+
+    assert not is_missed(site)  # there was no activation yet
+    monkeypatch.setattr(traffic, "link", asked_before(files.link))
+    monkeypatch.setattr(Path, "unlink", asked_before(Path.unlink))
+    for release_id, serve in ((OLD, "--socket $1.uwsgi"), (NEW, ""), (OTHER, "--socket $1.uwsgi")):
+        release = host.release(release_id)
+        (release.path / "bin/serve").write_text(serve)
+        site.give(release)
+        assert not is_missed(site)
+    assert wrong == []
+    site.folder.tmpfiles.unlink()
+    assert not is_missed(site)  # it is being removed
+
+
+@pytest.mark.parametrize("removed", ["app.sock", "app.uwsgi", "switch", "."])
+def test_a_folder_that_misses_a_link_is_made_again(host: Host, removed: str) -> None:
+    site, release = host.traffic(), host.release(OLD)
+    (release.path / "bin/serve").write_text("--socket $1.uwsgi")
+    site.give(release)
+    subprocess.run(
+        ["rm", "-r", host.run / removed] if removed != "." else ["mv", host.run, host.folder / "x"], check=True
+    )
+    assert is_missed(site)
+    assert commands(site.folder.repair, "ExecStart")[:-1] == [
+        ["/usr/bin/systemctl", "start", site.folder.mount_unit.name],
+        ["/usr/bin/systemd-tmpfiles", "--create", str(site.folder.tmpfiles)],
+        [f"{host.home}/current/bin/instance", "restart"],
+    ]

@@ -330,7 +330,7 @@ def leftovers(site: Site) -> str:
         ls -d /run/$name /etc/tmpfiles.d/*$name* 2>/dev/null || true
         getent passwd $name || true
         getent group $name || true
-        systemctl list-units --all --plain --no-legend "$name@*" "$name-*@*"
+        systemctl list-units --all --plain --no-legend "$name@*" "$name-*@*" "slipway-$name-*"
         grep -rl "$name" /etc/nginx /etc/systemd /etc/tmpfiles.d || true
         nft list tables | grep "$name" || true # grep finds nothing where all is gone
         """,

@@ -47,7 +47,7 @@ class Traffic:
     def __init__(self, home: str, run: str, name: str, user: str, group: str) -> None:
         self.home, self.run = Path(home), Path(run)
         self.name, self.user, self.group = name, user, group
-        self.folder = RunFolder(self.run, name, user, group)
+        self.folder = RunFolder(self.home, self.run, name, user, group)
 
     def socket(self, release_id: str) -> Path:
         """Return the socket of an instance; one that an earlier version of Slipway started has it one folder higher."""
@@ -108,11 +108,12 @@ class Traffic:
         # What is cut off between the two is not complete, and both instances stay.
         if release.speaks_uwsgi:
             link(f"instances/{release.id}.uwsgi", self.run / "app.uwsgi")
-        else:
-            (self.run / "app.uwsgi").unlink(missing_ok=True)
         link(f"instances/{release.id}.sock", self.run / "app.sock")
         self.note_switch(release.id)
         self.make_run_folder(release.id)
+        # Only now: a link that is missing, and that the folder is made of, was removed by hand.
+        if not release.speaks_uwsgi:
+            (self.run / "app.uwsgi").unlink(missing_ok=True)
         return old if old != release.id else ""
 
     def note_switch(self, release_id: str) -> None:
