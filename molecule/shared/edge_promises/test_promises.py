@@ -466,8 +466,8 @@ def test_a_range_is_one_of_what_is_sent(edge: Edge) -> None:
 
 
 def test_compression_can_be_switched_off(edge: Edge) -> None:
-    """The second site has compression switched off."""
-    assert "Content-Encoding" not in edge.ask("/large.json", "two.test", headers=BROWSER_CODINGS).headers
+    """The site `page` has it switched off."""
+    assert "Content-Encoding" not in edge.ask("/large.json", "page.test", headers=BROWSER_CODINGS).headers
 
 
 # --- What the application is told
