@@ -7,8 +7,8 @@ from pathlib import Path
 
 from testinfra.host import Host
 
-from applications import Deploys, active
-from probe import until
+from applications import PLAYBOOKS, Deploys, active
+from probe import play, said, until
 
 SOCKETS = """
 import itertools, os, time
@@ -42,26 +42,16 @@ def index():
 def answer(word):
     return [word.upper(), io.server.transport(request.sid)]
 """
-# Flask-SocketIO's own client, which begins with polling and goes over to a WebSocket, through the socket that the edge connects to.
+# Flask-SocketIO's own client, by a WebSocket alone, by polling alone, and as it is by itself: polling, then a WebSocket.
 TALK = """
-import socket, sys, threading
+import sys
 import socketio
-def carry(here, there):
-    while piece := here.recv(65536):
-        there.sendall(piece)
-    there.shutdown(socket.SHUT_WR)
-def listen(server):
-    while True:
-        here, there = server.accept()[0], socket.socket(socket.AF_UNIX)
-        there.connect("/run/talking/app.sock")
-        for pair in ((here, there), (there, here)):
-            threading.Thread(target=carry, args=pair, daemon=True).start()
-server = socket.create_server(("127.0.0.1", 0))
-threading.Thread(target=listen, args=(server,), daemon=True).start()
-client = socketio.SimpleClient()
-client.connect(f"http://127.0.0.1:{server.getsockname()[1]}", transports=sys.argv[1:])
-print(client.call("ask", "ahoy", timeout=60))
-client.disconnect()
+for url in sys.argv[1:]:
+    for transports in ["websocket"], ["polling"], None:
+        client = socketio.SimpleClient(ssl_verify=False)
+        client.connect(url, transports=transports)
+        print(url, *client.call("ask", "ahoy", timeout=60))
+        client.disconnect()
 """
 # Opens a WebSocket and an event stream, says so with a file, waits until both have ended, and connects again. Prints which release
 # greeted at either time. Messages of a server are not masked, and short ones have their length in the second byte (RFC 6455, 5.2).
@@ -116,14 +106,20 @@ def test_they_end_with_the_drain_and_who_connects_again_reaches_the_new_release(
         assert stay.result().split() == [old, active(host, "streaming")]
 
 
-def test_a_client_of_flask_socketio_gets_its_answer(host: Host, tmp_path: Path) -> None:
-    """Over a WebSocket, and by polling, where one of its requests waits while another is sent."""
+def test_a_client_of_flask_socketio_gets_its_answer_through_either_edge(host: Host, tmp_path: Path) -> None:
+    """Over a WebSocket, by polling, where one of its requests waits while another is sent, and from the one to the other.
+
+    Which origins are let in, Flask-SocketIO judges by the scheme, the host and the port that the edge tells.
+    """
     deploys = Deploys(host, tmp_path)
     settings = {"app_name": "talking", "app_server": "gunicorn", "gunicorn_workers": 1, "gunicorn_threads": 8}
     deploys.write("flask\nflask-socketio\nsimple-websocket\nrequests\nwebsocket-client\n", "requirements.txt")
     deploys.write(SOCKETIO)
     code, output = deploys.run(**settings)
     assert code == 0, output
-    for transport in "websocket", "polling":
-        talk = "timeout 120 /srv/talking/current/.venv/bin/python -c %s %s"
-        assert host.check_output(talk, TALK, transport) == f"['AHOY', '{transport}']"
+    edges = play(PLAYBOOKS / "edges.yml")
+    assert edges.returncode == 0, said(edges)
+    urls = "https://localhost", "https://localhost:8443"
+    answers = host.check_output(f"timeout 300 /srv/talking/current/.venv/bin/python -c %s {' '.join(urls)}", TALK)
+    transports = "websocket", "polling", "websocket"
+    assert answers.splitlines() == [f"{url} AHOY {transport}" for url in urls for transport in transports]
