@@ -47,8 +47,8 @@ def inventory(folder: Path, **groups: list[str]) -> Path:
 def first_hosts(name: str) -> str:
     """Return the hosts of the first play of a playbook, or of one that it begins with."""
     first: dict[str, Any] = yaml.safe_load((ROOT / "playbooks" / name).read_text())[0]
-    begins_with = first.get("ansible.builtin.import_playbook", "").removeprefix("slipway.flask.")
-    return first_hosts(f"{begins_with}.yml") if begins_with else str(first["hosts"])
+    begins_with = first.get("ansible.builtin.import_playbook")
+    return first_hosts(begins_with) if begins_with else str(first["hosts"])
 
 
 @pytest.mark.parametrize("name", sorted(set(PLAYBOOKS) - PARTS))
@@ -130,14 +130,23 @@ def test_a_group_that_is_missing_is_an_error(
     assert good or f"Now: {missing}." in said
 
 
-def test_site_yml_in_another_folder_says_where_to_run_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["site.yml", *(f"playbooks/{name}" for name in sorted(set(PLAYBOOKS) - PARTS))])
+def test_a_playbook_in_another_folder_says_where_to_run_it(tmp_path: Path, name: str) -> None:
     (tmp_path / "ansible.cfg").write_text("[defaults]\ncollections_path=collections\n")
-    code, said = run(tmp_path, ROOT / "site.yml", config=tmp_path / "ansible.cfg")
+    code, said = run(tmp_path, ROOT / name, config=tmp_path / "ansible.cfg")
     assert code != 0
-    assert (
+    error = said.partition("[ERROR]: ")[2]
+    assert error.startswith(
         "ansible.cfg: the one of this clone was not read, so the collection slipway.flask was not found. Run ansible-playbook in the "
-        in said
+        f"folder {ROOT}, which has it. Origin: "
     )
+
+
+def test_what_ansible_says_of_a_collection_in_another_folder_is_explained_by_the_readme(tmp_path: Path) -> None:
+    (tmp_path / "ansible.cfg").write_text("[defaults]\ncollections_path=collections\n")
+    code, said = run(tmp_path, "slipway.flask.deploy", config=tmp_path / "ansible.cfg")
+    assert code != 0
+    assert f'| "{said.removeprefix("[ERROR]: ")}" |' in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["site", "deploy", "status"])

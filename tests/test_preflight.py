@@ -425,7 +425,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "{{ app_server }}",
     ]
     tasks = [
-        {"ansible.builtin.import_tasks": str(ROOT / "playbooks/tasks/app_name.yml")},
+        {"ansible.builtin.import_tasks": str(ROOT / "playbooks/roles/wiring/tasks/app_name.yml")},
         {"slipway.flask.validate_variables": {"roles": roles, "path": str(ROOT / "roles"), "others": ["edge"]}},
         {"ansible.builtin.import_role": {"name": "slipway.flask.app", "tasks_from": "preflight"}},
         {"ansible.builtin.include_role": {"name": "slipway.flask.{{ edge }}", "tasks_from": "arguments"}},
