@@ -18,6 +18,7 @@ import pytest
 
 import dev
 import dev_postgresql
+from engine.test_monorepo import lay_out
 from plugin import ROOT
 from probe import until
 
@@ -129,6 +130,15 @@ def test_a_poetry_project_has_what_it_would_have_on_a_server(tmp_path: Path) -> 
     assert dev.dependencies(tmp_path)[-2:] == ["--requirement", "pyproject.toml"]
     (tmp_path / "pyproject.toml").unlink()
     assert Path(dev.dependencies(tmp_path)[-1]).is_file(), "where nothing is named, Flask, as on a server"
+
+
+def test_a_member_of_a_workspace_has_what_the_workspace_s_lock_names(tmp_path: Path) -> None:
+    lay_out(tmp_path, "workspace")
+    member = tmp_path / "services/web"
+    assert dev.dependencies(member) == ["sync", "--frozen"]
+    # One that needs no other travels alone, and so its release does not know the lock.
+    (member / "pyproject.toml").write_text('[project]\nname = "web"\nversion = "1"\n')
+    assert dev.dependencies(member)[-2:] == ["--requirement", "pyproject.toml"]
 
 
 @pytest.mark.skipif(not dev_postgresql.installed(), reason="no PostgreSQL here; molecule/postgresql asks it")

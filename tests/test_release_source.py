@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.slipway.flask.plugins.action import release_lock
 from ansible_collections.slipway.flask.plugins.plugin_utils import files, packing
+from ansible_collections.slipway.flask.plugins.plugin_utils.siblings import needs_siblings
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -345,6 +346,29 @@ def test_all_of_the_source_travels_where_the_application_needs_what_is_next_to_i
     assert packed.notes == []  # the uwsgi.ini is where it is read
     from_url = packing.pack(f"file://{repository}", "", "web")
     assert packed == from_url._replace(commit=packed.commit)
+
+
+@pytest.mark.parametrize(
+    ("texts", "needed"),
+    [
+        ({"requirements.txt": "-r requirements/prod.txt\n", "requirements/prod.txt": "../lib\n"}, True),
+        (
+            {
+                "requirements.txt": "flask\n--requirement=a/b.txt",
+                "a/b.txt": '-c "../c.txt" # c',
+                "c.txt": "lib @ file:../lib",
+            },
+            True,
+        ),
+        ({"requirements.txt": "-r a/b.txt\n", "a/b.txt": "-r ../../base.txt\n"}, True),
+        # Next to it, but not outside of the application's folder.
+        ({"requirements.txt": "-r a/b.txt\n", "a/b.txt": "-r ../base.txt\n-r c.txt\n", "base.txt": "flask\n"}, False),
+        ({"requirements.txt": "-r a.txt\n", "a.txt": "-r ./requirements.txt\n-r a.txt\nflask\n"}, False),
+        ({"requirements.txt": "-r https://example.com/a.txt\n-r /a.txt\n", "/a.txt": "../lib"}, False),
+    ],
+)
+def test_what_a_requirements_file_includes_counts_as_well(texts: dict[str, str], *, needed: bool) -> None:
+    assert needs_siblings(lambda name: texts.get(name, "")) is needed
 
 
 @pytest.mark.parametrize(

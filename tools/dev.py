@@ -19,8 +19,9 @@ import dev_postgresql
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / ".collections"))
 
-from ansible_collections.slipway.flask.plugins.module_utils.engine.install import own_dependencies
+from ansible_collections.slipway.flask.plugins.module_utils.engine.install import has_lock, own_dependencies
 from ansible_collections.slipway.flask.plugins.module_utils.engine.prestart import migration
+from ansible_collections.slipway.flask.plugins.plugin_utils.siblings import needs_siblings, text_of
 
 # Flask and all it needs, as a server installs it for a folder that names nothing.
 FLASK = Path(__file__).resolve().parents[1] / "roles/app/files/flask.txt"
@@ -30,9 +31,11 @@ MODULE = "main:app"
 
 def dependencies(folder: Path) -> list[str]:
     """Return uv's arguments that install what the application in a folder needs."""
-    if (folder / "uv.lock").is_file():
-        return ["sync", "--frozen"]
+    # The lock of a workspace counts where it would be part of a release.
+    tree = Path(folder.anchor) if needs_siblings(lambda name: text_of(folder / name)) else folder
     try:
+        if has_lock(folder, tree):
+            return ["sync", "--frozen"]
         return ["pip", "install", "--quiet", *own_dependencies(folder, str(FLASK))]
     except ValueError as error:
         sys.exit(f"APP: the pyproject.toml in {folder} cannot be read: {error}. Fix it.")

@@ -26,6 +26,7 @@ LAYOUTS = {
     "path in uv.lock": (ASKED, "", "services/web"),
     "path in requirements.txt": (("requirements.txt", "../../lib\n"), "", ""),
     "editable in requirements.txt": (("requirements.txt", "-e ../../lib\n"), "", ""),
+    "path in a file that requirements.txt includes": (("requirements.txt", "-r requirements/web.txt\n"), "", ""),
     "workspace": (
         ("pyproject.toml", f"{SERVICE}[tool.uv.sources]\nlib = {{ workspace = true }}\n"),
         '[tool.uv.workspace]\nmembers = ["lib", "services/*"]\n',
@@ -41,6 +42,7 @@ def lay_out(root: Path, layout: str) -> None:
         "lib/pyproject.toml": LIBRARY,
         "lib/src/lib/__init__.py": "name = 'lib'\n",
         f"services/web/{name}": text,
+        "services/web/requirements/web.txt": "../../lib\n",
         "services/web/main.py": "import lib\napp = lib.name\n",
         "services/web/static/site.css": "b {}\n",
         **({"pyproject.toml": above} if above else {}),

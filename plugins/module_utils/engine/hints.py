@@ -16,7 +16,7 @@ HINTS = {
     'Python than this one. Name its version, such as "3.14"; uv fetches what the server does not have.',
     "Distribution not found at: file:": "app_source: a dependency lies outside of this folder, which alone travels. Name "
     "the folder above both, and the application's below it with app_source_path, such as services/web; the dependency has to be in "
-    "requirements.txt or pyproject.toml itself.",
+    "pyproject.toml, requirements.txt or a file that this one includes (-r).",
 }
 
 

@@ -70,12 +70,11 @@ def upwards(code: Path) -> str:
     return os.path.relpath(code.parent.resolve(), code.resolve())
 
 
-def has_lock(code: Path) -> bool:
-    """Whether uv has a uv.lock to go by: the application's, or that of the workspace it is in."""
+def has_lock(code: Path, tree: Path) -> bool:
+    """Whether uv has a uv.lock to go by: the application's, or that of the workspace below tree that it is in."""
     if (code / "uv.lock").is_file():
         return True
-    tree, inside = code.parent.resolve(), code.resolve()
-    above = [folder for folder in inside.parents if tree in folder.parents and (folder / "uv.lock").is_file()]
+    above = [folder for folder in code.resolve().parents if tree in folder.parents and (folder / "uv.lock").is_file()]
     return "project" in read_project(code) and any(
         "workspace" in read_project(folder).get("tool", {}).get("uv", {}) for folder in above
     )
@@ -103,7 +102,7 @@ def install_commands(code: Path, uv: str, python: str) -> list[list[str]]:
         [uv, "--directory", up, "pip", "install", "--requirement", "hashes.txt"]
         + (["--require-hashes", "--no-build"] if hashed else []),
     ]
-    if has_lock(code):
+    if has_lock(code, code.parent.resolve()):
         # First the lock, unchanged; then the app server, whatever version of it is in the lock. Its dependencies are
         # there, in the lock's version or else in that of hashes.txt.
         return [
