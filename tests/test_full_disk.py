@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,17 +14,9 @@ from ansible.template import Templar, trust_as_template
 
 from plugin import ROOT
 
+# A file system that has room for next to nothing, which the command that follows alone sees: anyone may make one so.
+FULL = ["unshare", "--map-root-user", "--mount", "sh", "-euc", 'mount -t tmpfs -o size=1M tmpfs "$0"; exec "$@"']
 CERTBOT = (ROOT / "roles/certificates/files/prepare.sh").read_text()
-
-
-@pytest.fixture
-def full(tmp_path: Path) -> Iterator[Path]:
-    """Return the folder of a file system that has room for next to nothing."""
-    folder = tmp_path / "full"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def install_uv(home: Path) -> list[str]:
@@ -41,23 +33,25 @@ def install_certbot(home: Path) -> list[str]:
     return ["sh", "-euc", CERTBOT.replace("/opt/slipway", str(home)), "sh", "digest", "/nowhere", "site"]
 
 
-def failing(command: Callable[[Path], list[str]], home: Path, programs: Path) -> str:
+def failing(command: list[str], programs: Path) -> str:
     """Install something with a Python that cannot make a virtualenv; return what is said."""
     programs.mkdir()
     python = programs / "python3"
     python.write_text('#!/bin/sh\n[ "$1" = -c ] && exec echo 3.13\nfor last; do :; done\nmkdir -p "$last"\nexit 1\n')
     python.chmod(0o755)
     environment = {"PATH": f"{programs}:{os.environ['PATH']}", "SLIPWAY_CHECK_MODE": ""}
-    done = subprocess.run(command(home), input="", env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input="", env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     return done.stderr
 
 
 @pytest.mark.parametrize("command", [install_uv, install_certbot])
 def test_a_full_disk_is_named_where_something_is_installed(
-    full: Path, tmp_path: Path, command: Callable[[Path], list[str]]
+    tmp_path: Path, command: Callable[[Path], list[str]]
 ) -> None:
-    said = failing(command, full, tmp_path / "programs")
+    full = tmp_path / "full"
+    full.mkdir()
+    said = failing([*FULL, str(full), *command(full)], tmp_path / "programs")
     assert said.startswith(f"{full}: this file system of the server is full, so ")
     assert len(said.splitlines()) == 1
 
@@ -69,4 +63,4 @@ def test_a_full_disk_is_named_where_something_is_installed(
 def test_where_it_has_room_something_else_is_named(
     tmp_path: Path, command: Callable[[Path], list[str]], words: str
 ) -> None:
-    assert failing(command, tmp_path, tmp_path / "programs").startswith(words)
+    assert failing(command(tmp_path), tmp_path / "programs").startswith(words)
