@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,47 @@ def test_the_log_under_supervisor_begins_with_the_last_start(supervised: Instanc
     supervised.tell("start", says="site-blue:site-blue-web RUNNING")
     assert supervised.tell("log") == ""
     assert older.read_text() == "an older fault\n"
+
+
+@pytest.fixture
+def supervisor(supervised: Instance, tmp_path: Path) -> Iterator[Instance]:
+    """Return an instance of a release under a real Supervisor of the test's."""
+    settings = tmp_path / "supervisord.conf"
+    settings.write_text(f"""\
+[supervisord]
+nodaemon=true
+logfile={tmp_path}/supervisord.log
+pidfile={tmp_path}/supervisord.pid
+[unix_http_server]
+file={tmp_path}/s
+[supervisorctl]
+serverurl=unix://{tmp_path}/s
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[include]
+files={tmp_path}/conf/*.conf
+""")
+    programs = Path(sys.executable).parent
+    (supervised.programs / "supervisorctl").write_text(f'#!/bin/sh\nexec {programs}/supervisorctl -c {settings} "$@"\n')
+    with subprocess.Popen([programs / "supervisord", "-c", settings], stdout=subprocess.DEVNULL) as process:
+        yield supervised
+        process.terminate()
+
+
+def test_what_supervisor_refuses_is_what_a_start_says(supervisor: Instance, tmp_path: Path) -> None:
+    """Silence would be taken for a release that is well."""
+    said = "supervisor_program, or another file in {}: Supervisor says: ERROR: CANT_REREAD"
+    script = supervisor.program.read_text()
+    supervisor.program.write_text(script.replace("\nstdout_logfile=", "\npriority=abc\nstdout_logfile=", 1))
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        supervisor.tell("start")
+    assert error.value.stderr.startswith(said.format(tmp_path / "conf"))
+    assert "abc" in error.value.stderr
+    supervisor.program.write_text(script)
+    supervisor.tell("start")
+    (tmp_path / "conf/other.conf").write_text("[program:other]\npriority=abc\ncommand=true\n")
+    supervisor.tell("stop")
+    assert "site-green" not in supervisor.tell("status")
 
 
 def test_a_supervisor_that_does_not_answer_is_what_fails(supervised: Instance) -> None:

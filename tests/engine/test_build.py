@@ -86,6 +86,31 @@ def test_a_shared_folder_that_cannot_be_made_is_named(source: Build, host: Host)
     assert source.failing(shared_dirs=["data/cache"]).startswith("app_shared_dirs: 'data/cache' cannot be shared: ")
 
 
+def test_a_database_that_is_down_is_named_where_the_application_asks_it_when_imported(
+    source: Build, host: Host
+) -> None:
+    source.files["main.py"] = "raise OSError('no database')\n"
+    (host.home / "next/env").write_text(f"DATABASE_URL='postgresql:///site?host={host.folder}'\n")
+    assert f" The database does not answer at {host.folder}/.s.PGSQL.5432 " in source.failing().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (
+            "dist",
+            ["app_static_dir: the release has no folder 'dist'. Name one of the source's, or have app_build make it."],
+        ),
+        ("static", []),
+    ],
+)
+def test_a_static_folder_that_the_user_named_and_no_release_has_is_said(
+    source: Build, named: str, said: list[str]
+) -> None:
+    source.files = {"main.py": "app = 1\n"}
+    assert source.make(static_dir=named)[1] == said
+
+
 def test_static_files_out_of_the_source_are_not_published(source: Build, tmp_path: Path) -> None:
     release = Release(source.plan.home, "0123456789ab")
     (release.path / "code").mkdir(parents=True)
@@ -103,6 +128,7 @@ def test_a_source_without_the_application_says_where_it_is_named(source: Build) 
     assert said.startswith("app_module: 'main:app' cannot be imported.")
     assert said.endswith("ModuleNotFoundError: No module named 'nowhere'")
     source.files["uwsgi.ini"] = "[uwsgi]\nmodule = site\n"
+    assert " app_source: its uwsgi.ini is not read under gunicorn. " in source.failing().splitlines()[0]
     assert source.failing(server="uwsgi").startswith("uwsgi.ini: 'site:application' cannot be imported.")
 
 

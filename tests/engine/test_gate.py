@@ -285,6 +285,21 @@ def test_a_url_that_cannot_be_read_hides_no_failure(host: Host, url: str) -> Non
     assert release.record["state"] == "failed"
 
 
+def test_a_start_that_fails_is_a_failure_whatever_it_says(host: Host) -> None:
+    site = host.traffic()
+    for number, (said, heard) in enumerate(
+        {
+            "echo its fault >&2": "its fault",
+            "echo its fault": "its fault",
+            ":": "it ended with code 3 and said nothing",
+        }.items()
+    ):
+        release = host.release(f"{NEW[:-1]}{number}", instance=f"[ $1 != start ] || {{ {said}; exit 3; }}")
+        with pytest.raises(ReleaseError, match=f"did not come up: {heard}. It must answer"):
+            gate.start(site, release, CHECK, undo=False)
+        assert release.record["state"] == "failed"
+
+
 def test_a_database_on_another_host_is_named_and_another_kind_is_not_asked() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))

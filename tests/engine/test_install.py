@@ -153,6 +153,10 @@ def test_a_failed_install_names_the_variable_to_set(command: str, output: str, s
         ({"pyproject.toml": POETRY, "poetry.lock": "", "requirements.txt": ""}, ""),
         ({"pyproject.toml": PROJECT, "poetry.lock": "", "uv.lock": ""}, ""),
         ({"pyproject.toml": PROJECT}, ""),
+        (
+            {"pyproject.toml": PROJECT, "uwsgi.ini": ""},
+            "its uwsgi.ini is not read under gunicorn. Set app_server to uwsgi, or",
+        ),
     ],
 )
 def test_a_file_with_dependencies_that_does_not_count_is_named(

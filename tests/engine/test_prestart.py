@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +86,13 @@ def test_a_migration_that_fails_names_the_variable_that_leaves_it_out(release: R
         "app_migrate: 'flask db upgrade' ended with code 1; the release was not activated. Slipway found it in the source; "
         "with app_migrate: false it is not run. Fix the error below"
     )
+
+
+def test_a_database_that_is_down_is_named(release: Release, tmp_path: Path) -> None:
+    (release.path / "env").write_text(f"DATABASE_URL='postgresql:///site?host={tmp_path}'\n")
+    with pytest.raises(ReleaseError) as error:
+        prestart.prestart(release, WORK._replace(commands=["exit 1"]))
+    assert f" The database does not answer at {tmp_path}/.s.PGSQL.5432 " in str(error.value).splitlines()[0]
 
 
 def test_a_command_that_may_not_write_names_the_folder_to_share(release: Release) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ansible_collections.slipway.flask.plugins.module_utils.engine.application import prune
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError, last_lines
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import linked
-from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release, now
+from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release, complaint, now
 from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import Traffic
 
 
@@ -32,7 +32,7 @@ def activate(traffic: Traffic, release: Release, drain_timeout: float) -> tuple[
     if started and started.returncode:
         raise release.fail(
             f"app_workers, app_timers: {release.id} could not be activated; the release that was active before still is.\n"
-            f"{last_lines(started.stderr)}\n{release.log}"
+            f"{last_lines(complaint(started))}\n{release.log}"
         )
     release.note(activated=now())  # first, so that each release that has had the traffic is known to be good
     old = traffic.give(release)

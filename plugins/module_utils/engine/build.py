@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from ansible_collections.slipway.flask.plugins.module_utils.engine import publish, sandbox
+from ansible_collections.slipway.flask.plugins.module_utils.engine import database, publish, sandbox
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import (
     FULL,
     NO_ROOM,
@@ -24,10 +24,11 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import linked, remove, replace
 from ansible_collections.slipway.flask.plugins.module_utils.engine.install import install
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import REQUIREMENTS, Plan, foreign
-from ansible_collections.slipway.flask.plugins.module_utils.engine.record import LAYOUT, Release, now
+from ansible_collections.slipway.flask.plugins.module_utils.engine.record import LAYOUT, Release, complaint, now
 from ansible_collections.slipway.flask.plugins.module_utils.engine.sharing import keep_once
 
 CHECK_SECONDS = 120
+FLASK_STATIC = "static"  # Flask's own: an application without one misses nothing
 # Imports the module and looks for the name, as an app server will; a factory is not called. Prints the heads of the
 # migrations: Alembic's own folder, or Flask-Migrate's. Flask's own server would never return.
 IMPORT_CHECK = """
@@ -142,6 +143,10 @@ def publish_static(release: Release, plan: Plan) -> list[str]:
     code = release.path / "code"
     source = code / plan.static_dir
     # The folder itself may be a link out of the source.
+    if plan.static_dir not in ("", FLASK_STATIC) and not source.is_dir():
+        return [
+            f"app_static_dir: the release has no folder {plan.static_dir!r}. Name one of the source's, or have app_build make it."
+        ]
     if not plan.static_dir or not source.is_dir() or not source.resolve().is_relative_to(code.resolve()):
         return []
     rule = publish.Rule(plan.static_kinds, plan.static_forbidden_suffixes, is_root=plan.static_url == "/")
@@ -176,13 +181,11 @@ def seal(release: Release, user: str) -> None:
         subprocess.run(["chmod", "-R", mode, *paths], check=True)
 
 
-def schema_of(release: Release, plan: Plan, module: str) -> list[str]:
-    """Import the module as the application does; return the heads of its migrations. Raises ReleaseError."""
+def schema_of(release: Release, plan: Plan, module: str, note: str) -> list[str]:
+    """Import the module as the application does; return the heads of its migrations. note: see Made. Raises ReleaseError."""
     limited = release.instance("limit")
     if limited.returncode:
-        raise release.fail(
-            f"The limits of the application could not be set: bin/instance limit: {limited.stderr.strip()}"
-        )
+        raise release.fail(f"The limits of the application could not be set: bin/instance limit: {complaint(limited)}")
     status, output = sandbox.run(
         f"{plan.user}-check",
         [str(release.path / "bin/run"), "python", "-c", IMPORT_CHECK, module],
@@ -196,8 +199,8 @@ def schema_of(release: Release, plan: Plan, module: str) -> list[str]:
     if status != 0:
         raise release.fail(
             f"{'app_module' if module == plan.module else 'uwsgi.ini'}: {module!r} cannot be imported. Fix the error below, or name the module and the "
-            f"application in it (gunicorn's notation, such as main:app or package:create_app()).\n{last_lines(output)}"
-            f"{read_only(output, release.path / 'code')}"
+            f"application in it (gunicorn's notation, such as main:app or package:create_app()).{database.missing(release)} {note}\n"
+            f"{last_lines(output)}{read_only(output, release.path / 'code')}"
         )
     with contextlib.suppress(json.JSONDecodeError, IndexError):
         heads = json.loads(output.splitlines()[-1])
@@ -230,7 +233,7 @@ def make(release: Release, plan: Plan) -> Made:
         if current := linked(release.home / "current"):
             for name in (release.tree.name, ".venv"):
                 keep_once(release.path / name, release.home / "releases" / current / name)
-        schema = schema_of(release, plan, module) if plan.has_application else []
+        schema = schema_of(release, plan, module, note) if plan.has_application else []
         pages = {} if plan.has_application else {"pages": True}
         release.note(state="built", layout=LAYOUT, built=now(), schema=schema, source=plan.source, **pages)
     except (ReleaseError, OSError, RuntimeError) as error:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ansible_collections.slipway.flask.plugins.module_utils.engine import database
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import ReleaseError, read_only
-from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
+from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release, complaint
 from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import POLL_SECONDS, Traffic
 
 # What bin/gunicorn.conf.py and bin/slipway_wsgi.py log where Flask's key is None or has fewer than 16 bytes.
@@ -75,7 +75,7 @@ def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> No
     traffic.make_run_folder(traffic.answering)
     release.note(running=True, started=int(time.time()))
     started = release.instance("start")
-    wrong = started.stderr.strip() if started.returncode else healthy(traffic, release, check)
+    wrong = complaint(started) if started.returncode else healthy(traffic, release, check)
     if not wrong:
         return
     wanted = f"It must answer GET {check.path} with a status below 500 within {check.timeout} s (app_health_timeout_seconds)."

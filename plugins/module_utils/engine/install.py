@@ -144,8 +144,10 @@ def own_dependencies(code: Path, default: str = "") -> list[str]:
     return ["--requirement", default or f"{upwards(code)}/default_requirements.txt"]
 
 
-def unread(code: Path, last: list[str]) -> str:
-    """Return what to say of files that name dependencies and do not count. last: the command that installs the application's."""
+def unread(code: Path, last: list[str], server: str) -> str:
+    """Return what to say of files that do not count. last: the command that installs the application's dependencies."""
+    if server != "uwsgi" and (code / "uwsgi.ini").is_file():
+        return f"app_source: its uwsgi.ini is not read under {server}. Set app_server to uwsgi, or app_module to what it names."
     if last[-1].endswith("/default_requirements.txt"):
         pipfile = " For its Pipfile: pipenv requirements > requirements.txt." if (code / "Pipfile").is_file() else ""
         return (
@@ -167,7 +169,7 @@ def look(code: Path, plan: Plan, tree: Path) -> dict[str, Any]:
         commands = install_commands(code, plan.uv, plan.python)
         file = "uwsgi.ini"
         module = module_of(code, plan)
-        note = unread(code, commands[-1])
+        note = unread(code, commands[-1], plan.server)
         return {"commands": commands, "module": module, "dependencies": dependencies(tree), "note": note}
     except ValueError as error:  # not TOML, not UTF-8
         return {"wrong": f"app_source: its {file} cannot be read: {error}. Fix it."}

@@ -110,6 +110,11 @@ class Release:
         return last_lines(self.instance("log").stdout, LOG_LINES)
 
 
+def complaint(failed: subprocess.CompletedProcess[str]) -> str:
+    """Return what a program that failed has said; never empty, as that would read as no failure."""
+    return failed.stderr.strip() or failed.stdout.strip() or f"it ended with code {failed.returncode} and said nothing"
+
+
 def now() -> int:
     """Return the time, in whole seconds since 1970."""
     return round(time.time())
