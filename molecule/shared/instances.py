@@ -78,6 +78,16 @@ class Instance:
         )
         return self.host.run("python3 -c %s %s", send, self.socket).stdout.strip()
 
+    def events(self) -> str:
+        """Read a stream of events: the first makes the file that the application waits for before the second."""
+        read = (
+            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(sys.argv[1]);"
+            "s.sendall(b'GET /events?heard HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n'); lines = s.makefile();"
+            "print(next(line for line in lines if line.startswith('data:')), end=''); open(sys.argv[2], 'x').close();"
+            "print(next(line for line in lines if line.startswith('data:')), end='')"
+        )
+        return self.host.run("python3 -c %s %s %s", read, self.socket, f"{self.folder}/heard").stdout
+
     def waiting(self) -> Counter[int]:
         """How many requests to /wait are being worked on by each process."""
         marks = self.host.check_output(f"ls {self.folder}").split()

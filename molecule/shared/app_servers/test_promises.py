@@ -110,6 +110,10 @@ def test_a_body_that_the_application_does_not_read_is_no_fault(plain: Instance) 
     assert plain.leave_unread().startswith("HTTP/1.1 200")
 
 
+def test_an_event_is_sent_before_the_next_is_made(plain: Instance) -> None:
+    assert plain.events() == "data: first\ndata: second\n"
+
+
 def test_what_the_application_prints_is_logged_at_once(plain: Instance) -> None:
     plain.ask("/say?ahoy")
     until(lambda: "ahoy" in plain.log.splitlines(), "the line is in the log")

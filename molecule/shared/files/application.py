@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ HERE = Path(os.environ.get("RUNTIME_DIRECTORY", "/tmp"))
 PATIENCE_SECONDS = 600
 
 
-def wait_until_enough() -> None:
-    """Wait until there is a file `enough`."""
+def wait_until_enough(mark: str = "enough") -> None:
+    """Wait until there is a file of that name."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (HERE / "enough").exists() and time.monotonic() < deadline:
+    while not (HERE / mark).exists() and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
@@ -50,8 +50,18 @@ def wait() -> dict[str, float]:
     return {"begin": begin, "end": time.monotonic()}
 
 
+def events(mark: str) -> Iterator[bytes]:
+    """Send an event, and another when there is a file of that name."""
+    yield b"data: first\n\n"
+    wait_until_enough(mark)
+    yield b"data: second\n\n"
+
+
 def application(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
-    """Answer /sleep?SECONDS, /wait, /say?WORDS and any other path, with JSON."""
+    """Answer /events?MARK with events; /sleep?SECONDS, /wait, /say?WORDS and any other path with JSON."""
+    if environ["PATH_INFO"] == "/events":
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        return events(environ["QUERY_STRING"])
     told: dict[str, Any] = {
         "pid": os.getpid(),
         "visitor": [environ.get(name) for name in ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST", "SERVER_PORT")],
