@@ -139,13 +139,21 @@ HARMLESS = {
 }
 # Names in a dictionary whose values are any text.
 KEYS = {
+    "granian_settings": ["url-path-prefix", "process-name"],
+    "gunicorn_settings": ["proc_name", "access_log_format", "raw_env", "syslog_prefix"],
+    "mod_wsgi_daemon_options": ["queue-timeout", "python-eggs"],
     "postgresql_settings": ["har.mless", "log_line_prefix", "archive_command", "unix_socket_group"],
     "systemd_service": ["Environment", "Description", "SyslogIdentifier", "PassEnvironment"],
+    "uwsgi_settings": ["env", "procname-prefix", "log-format", "harmless"],
 }
-# Files on the control machine, and folders of templates.
-LOCAL = re.compile(
-    r".*_(templates?|hashes|hooks|extra_\w+|ca_bundle|default_requirements)|app_(before|after)_\w+|edge_replaces|certificates_edge"
-)
+# What is not drawn, and why.
+NOT_DRAWN = {
+    r"\w+_templates|edge_(error|maintenance)_page_template": "templates of the control machine, which the operator writes",
+    r"\w+_hashes|app_default_requirements|certificates_acme_ca_bundle": "files of the control machine, whose lines are not text in others",
+    r"(apache|nginx)_extra_\w+": "files of the control machine that are configuration, as the operator writes it",
+    r"app_(before|after)_\w+": "task files of the control machine",
+    r"edge_replaces|certificates_edge": "variables that a playbook fills with parts of an edge's own",
+}
 
 
 def harmless(name: str, number: int) -> str:
@@ -182,9 +190,9 @@ def value(name: str, spec: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.one_of(st.sampled_from(choices), st.sampled_from(NASTY))
     match spec["type"]:
         case "bool":
-            return st.booleans()
+            return st.one_of(st.booleans(), st.sampled_from(NASTY))
         case "int":
-            return st.integers(1, 9)
+            return st.one_of(st.integers(1, 9), st.sampled_from(NASTY))
         case "list":
             entry = {"type": spec.get("elements", "str"), "options": spec.get("options")}
             few = any(one in HARMLESS for one in (name, *(f"{name}.{option}" for option in spec.get("options") or {})))
@@ -225,7 +233,7 @@ class Plain:
                 key: self._of(f"{name}.{key}" if options else name, entry, options.get(key, {}))
                 for key, entry in drawn.items()
             }
-        if not isinstance(drawn, str) or not drawn or spec.get("choices"):
+        if not isinstance(drawn, str) or not drawn or spec.get("choices") or spec.get("type") in {"bool", "int"}:
             return drawn
         plain = harmless(name, len(self.instead))
         self.instead[plain] = drawn
@@ -236,17 +244,17 @@ ROLES = sorted(path.parent.name for path in rendered.ROLES.glob("*/templates") i
 
 
 def variables(role: str) -> list[str]:
-    """Return the variables that are drawn: those with text, but for files of the control machine."""
-    texts = {"str", "list", "dict", "path"}
-    return [name for name, spec in rendered.specs(role).items() if spec["type"] in texts and not LOCAL.fullmatch(name)]
+    """Return the variables that are drawn: all, but for files of the control machine."""
+    return [name for name in rendered.specs(role) if not any(re.fullmatch(one, name) for one in NOT_DRAWN)]
 
 
 def draws(role: str) -> st.SearchStrategy[tuple[str, Any]]:
-    """Return variables of a role with values."""
+    """Return variables of a role with values; those that have text more often than numbers."""
     specs = rendered.specs(role)
-    return st.sampled_from(variables(role)).flatmap(
-        lambda name: value(name, specs[name]).map(lambda found: (name, found))
-    )
+    names = variables(role)
+    texts = [name for name in names if specs[name]["type"] not in {"bool", "int"}]
+    name = st.one_of(*[st.sampled_from(texts)] * 3, st.sampled_from(names))
+    return name.flatmap(lambda name: value(name, specs[name]).map(lambda found: (name, found)))
 
 
 @functools.cache
@@ -256,10 +264,14 @@ def _plain_files(role: str, variable: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Made:
-    """What a role makes of a value: its files, those of a harmless value of the same shape, and what is wrong with them."""
+    """What a role makes of a value: its files, those of a harmless value of the same shape, and what is wrong with them.
+
+    instead: the text in the place of each harmless one.
+    """
 
     files: dict[str, str]
     plain: dict[str, str]
+    instead: dict[str, str]
     wrong: str
 
 
@@ -283,20 +295,23 @@ def made(role: str, name: str, found: Any) -> Made | None:
             )
         )
     ]
-    return Made(files, plain, "; ".join(wrong))
+    return Made(files, plain, harmless_one.instead, "; ".join(wrong))
 
 
 def _difference(plain: readers.Words, found: readers.Words, instead: dict[str, str]) -> str:
     """Return what is otherwise in found than that texts take the place of harmless ones; empty where nothing is.
 
-    White space around a value does not count.
+    White space around a value does not count, nor what a regular expression needs for a text to be only that.
     """
     if len(plain) != len(found):
         return f"{len(plain)} words became {len(found)}"
     pattern = re.compile("|".join(map(re.escape, sorted(instead, key=len, reverse=True))) or r"(?!)")
     for one, other in zip(plain, found, strict=True):
         before, after = (word if isinstance(word, tuple) else (word.strip(),) for word in (one, other))
-        expected = tuple(pattern.sub(lambda match: instead[match[0]], part).strip() for part in before)
-        if type(one) is not type(other) or after not in (before, expected):
+        expected, escaped = (
+            tuple(pattern.sub(lambda match: change(instead[match[0]]), part).strip() for part in before)  # noqa: B023
+            for change in (str, re.escape)
+        )
+        if type(one) is not type(other) or after not in (before, expected, escaped):
             return f"{after} in the place of {expected}"
     return ""

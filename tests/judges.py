@@ -1,6 +1,7 @@
 """Run on a server: what the programs themselves say of the configuration that was made of drawn values.
 
-judges.py FOLDER: in it a folder for each draw, with the files of a role. Prints {draw: complaint} as JSON.
+judges.py FOLDER: in it a folder for each draw, with the files of a role in bin, and in plain/bin those of a harmless value of the
+same shape. Prints {draw: complaint} as JSON.
 """
 
 from __future__ import annotations
@@ -8,21 +9,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import shown
+from shown import said
+
 POSTGRESQL = next(Path("/usr/lib/postgresql").iterdir())
-
-
-def said(*argv: str | Path, **environment: str) -> tuple[int, str]:
-    """Run a program; return its exit code and what it printed."""
-    done = subprocess.run(
-        argv, env={**os.environ, **environment}, capture_output=True, text=True, errors="replace", check=False
-    )
-    return done.returncode, done.stdout + (done.stderr if done.returncode else "")
 
 
 def nginx(folder: Path) -> str:
@@ -47,14 +42,14 @@ def _directives(folder: Path) -> int:
 
 def apache(folder: Path) -> str:
     """apachectl -t, and whether Apache reads as many directives as with harmless values."""
-    counts = _directives(folder), _directives(folder / "plain")
+    counts = _directives(folder), _directives(folder.parent / "plain/bin")
     return "" if counts[0] == counts[1] else f"{counts[0]} directives, not {counts[1]}"
 
 
 def postgresql(folder: Path) -> str:
     """postgres -C, which prints a setting as the server would have it: that it is the one that was drawn."""
     config = folder / "slipway.conf"
-    for name, value in json.loads((folder / "wanted.json").read_text()).items():
+    for name, value in json.loads((folder.parent / "wanted.json").read_text()).items():
         code, output = said(
             POSTGRESQL / "bin/postgres",
             "-C",
@@ -108,15 +103,50 @@ def certificates(folder: Path) -> str:
     return f"not one value: {odd}" if odd or found["cert-name"] != "site" else ""
 
 
+def unit(file: Path, text: str, part_of: str = "") -> str:
+    """systemd-analyze verify, of a unit, or of a file that adds to one of Debian's."""
+    if part_of:
+        file.write_text(Path("/usr/lib/systemd/system", part_of).read_text())
+        file = Path(f"{file}.d", "slipway.conf")
+        file.parent.mkdir()
+    file.write_text(text)
+    verified = str(file.parent).removesuffix(".d") if part_of else file
+    _, output = said("sh", "-c", 'systemd-analyze verify --man=no "$1" 2>&1', "sh", verified)
+    return "".join(line for line in output.splitlines(keepends=True) if line.startswith(f"{file}:"))
+
+
+def valkey(folder: Path) -> str:
+    """systemd-analyze verify."""
+    return unit(folder / "valkey-server@site.service", (folder / "unit.conf").read_text(), "valkey-server@.service")
+
+
+def mail_relay(folder: Path) -> str:
+    """systemd-analyze verify."""
+    return unit(folder / "relay.service", (folder / "service").read_text())
+
+
 JUDGES: dict[str, Callable[[Path], str]] = {
-    judge.__name__: judge for judge in (nginx, apache, postgresql, systemd, supervisor, connection_limit, certificates)
+    judge.__name__: judge
+    for judge in (
+        nginx,
+        apache,
+        postgresql,
+        systemd,
+        supervisor,
+        connection_limit,
+        certificates,
+        valkey,
+        mail_relay,
+    )
 }
 
 
 def judge(folder: Path) -> tuple[str, str]:
     """Return the name of a draw, and what is wrong with it."""
+    role = (folder / "role").read_text()
     try:
-        return folder.name, JUDGES[(folder / "role").read_text()](folder)
+        complaint = JUDGES[role](folder / "bin") if role in JUDGES else ""
+        return folder.name, complaint or (shown.difference(role, folder) if role in shown.SHOWS else "")
     except Exception as error:  # it is what the test reports
         return folder.name, repr(error)
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 
 import crossplane
@@ -194,6 +195,30 @@ def words(text: str) -> Words:
     return list(re.sub(r'comment "\w+"', "", text).split())
 
 
+class _Page(HTMLParser):
+    """Elements of a page, and the text between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: Words = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take an element."""
+        self.words.append((tag, *map(str, attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Take a text."""
+        self.words.append(data)
+
+
+def page(text: str) -> Words:
+    """Read what a browser reads in a page."""
+    parser = _Page()
+    parser.feed(text)
+    parser.close()
+    return parser.words
+
+
 READERS: dict[str, Callable[[str], Words]] = {
     "nginx": nginx,
     "apache": apache,
@@ -210,13 +235,16 @@ READERS: dict[str, Callable[[str], Words]] = {
     "serve granian": granian,
     "build_env": lambda text: [json.dumps(json.loads(text), sort_keys=True)],
     "rules.nft": words,
+    "service": sections,
     "valkey.conf": words,
+    "error.html": page,
+    "maintenance.html": page,
 }
 
 
 def read(role: str, name: str, text: str) -> Words:
     """Return what the program that a role's file is for reads in it."""
-    for key in (role if role in {"nginx", "apache"} else name, f"{name} {role}"):
+    for key in (name, role, f"{name} {role}"):
         if key in READERS:
             return READERS[key](text)
     return _lines(text)

@@ -50,22 +50,21 @@ NEEDED: dict[str, Any] = {
     "mail_relay_address": "127.65.0.1",
     "mail_relay_host": "smtp.test",
     "mail_relay_sender": "noreply@site.test",
+    "mail_relay_user": "site",
+    "mail_relay_password": "word",
     "process_manager_name": "site",
     "process_manager_release_dir": "/srv/site/next",
     "valkey_name": "site",
     "valkey_group": "site",
 }
-# Of templates that are parts of others, or a question in SQL.
+# Templates that are parts of others, or a question in SQL.
 PARTS = {
-    "connection_shares.sql",
-    "pending.sql",
-    "paths.conf",
-    "paths-server.conf",
-    "static-site.conf",
-    "path-names.conf",
-    "unknown-host.conf",
-    "service",
+    "postgresql/templates/connection_shares.sql.j2",
+    "postgresql/templates/pending.sql.j2",
+    "systemd/templates/service.j2",
 }
+# The edge's pages.
+PAGES = ("error", "maintenance")
 
 
 def family(role: str) -> list[str]:
@@ -92,6 +91,11 @@ def _known(role: str) -> dict[str, Any]:
         | NEEDED
         | {"role_path": str(ROLES / role)}
     )
+
+
+def default(role: str, name: str) -> str:
+    """Return the text that a variable of a role has where nobody sets it."""
+    return str(_known(role)[name])
 
 
 def _templar(role: str, variables: dict[str, Any]) -> Templar:
@@ -124,10 +128,16 @@ def files(role: str, variables: dict[str, Any]) -> dict[str, str]:
     templar = _templar(role, variables)
     if SHARED.get(role) == "edge":
         known = templar.template(trust_as_template("{{ edge_files + edge_unknown_host_files }}"))
-        return {file["path"]: file["content"] for file in known}
+        pages = {
+            f"{page}.html": templar.template(
+                trust_as_template(f"{{{{ lookup('ansible.builtin.template', edge_{page}_page_template) }}}}")
+            )
+            for page in PAGES
+        }
+        return {file["path"]: file["content"] for file in known} | pages
     rendered = {}
     for path in sorted((ROLES / role / "templates").glob("*.j2")):
-        if path.stem not in PARTS:
+        if path.relative_to(ROLES).as_posix() not in PARTS:
             rendered[path.stem] = str(
                 templar.template(trust_as_template(f"{{{{ lookup('ansible.builtin.template', '{path}') }}}}"))
             )
