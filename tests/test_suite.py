@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -292,6 +294,27 @@ def test_prose_alone_asks_the_linters(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tests_of_the_servers_are_asked_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(["tools/servers/tests/test_servers.py"], monkeypatch) == FAST | {"servers"}
+
+
+def test_byte_code_that_a_module_left_on_a_server_serves_the_next(tmp_path: Path) -> None:
+    text = (
+        (checks.ROOT / "tests/plugins/byte_code.py").read_text().replace("/run/ansible-byte-code", f"{tmp_path}/kept")
+    )
+
+    def imported(archive: str, source: str) -> str:
+        with zipfile.ZipFile(tmp_path / archive, "w") as packed:
+            packed.writestr("packed_module.py", source)
+        program = f"{text}\nsys.path.insert(0, '{tmp_path}/{archive}')\nimport packed_module as it\n"
+        show = "print(it.SAID, it.say.__code__.co_filename)"
+        return subprocess.run([sys.executable, "-c", program + show], capture_output=True, text=True, check=True).stdout
+
+    good, other = ("SAID = 'good'\ndef say(): ...", "SAID = 'other'\ndef say(): ...")
+    assert imported("one.zip", good) == f"good {tmp_path}/one.zip/packed_module.py\n"
+    (kept,) = (tmp_path / "kept").glob("*/*")
+    # In its place what no source says: so one sees where the next comes from.
+    kept.write_bytes(marshal.dumps(compile("SAID = 'kept'\ndef say(): ...", "one.zip", "exec")))
+    assert imported("two.zip", good) == f"kept {tmp_path}/two.zip/packed_module.py\n"
+    assert imported("two.zip", other) == f"other {tmp_path}/two.zip/packed_module.py\n"
 
 
 FOR_ALL = [
