@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.slipway.flask.plugins.module_utils.engine import sandbox
 
 from plugin import ROOT
@@ -62,6 +64,17 @@ def test_directives_get_further_entries() -> None:
     more = sandbox.extend(given, BindPaths=[Path("/b")], BindReadOnlyPaths=[Path("/c")])
     assert more == {"BindPaths": ["/a", Path("/b")], "BindReadOnlyPaths": [Path("/c")], "Nice": 5}
     assert given == {"BindPaths": "/a", "Nice": 5}
+
+
+def test_the_build_has_a_sandbox_in_which_node_runs() -> None:
+    """It compiles code, and looks for the CPUs in /proc/cpuinfo; nothing else of the application's may."""
+    loader = DataLoader()
+    known = loader.load_from_file(str(ROOT / "roles/app/vars/main.yml"), trusted_as_template=True)
+    known |= {"app_name": "site", "app_build_service": {}, "ansible_facts": {"distribution_major_version": "13"}}
+    templar = Templar(loader=loader, variables=known)
+    build, before = (templar.template(known[name]) for name in ("_app_build_service", "_app_sandbox"))
+    assert (build["MemoryDenyWriteExecute"], build["ProcSubset"]) == (False, "all")
+    assert (before["MemoryDenyWriteExecute"], before["ProcSubset"]) == (True, "pid")
 
 
 def test_what_runs_before_the_start_has_the_sandbox_of_the_services() -> None:
