@@ -25,6 +25,8 @@ SECRET = "hunter2"
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"name": "x'; touch /tmp/a; '"}, "name", "cannot name a relay"),
     ({"address": "0.0.0.0"}, "address", "is not one of 127.0.0.0/8"),
+    ({"host": ""}, "host", "it is empty, so nothing uses mail_relay_user and mail_relay_password. Set it"),
+    ({"host": "", "user": ""}, "host", "it is empty, so nothing uses mail_relay_password. Set it"),
     ({"host": "smtp.example.org:587"}, "host", "Write the name alone"),
     ({"host": "smtp://smtp.example.org"}, "host", "Write the name alone"),
     ({"host": "a.test\nrelayhost = evil"}, "host", "is not a host name"),
@@ -63,6 +65,7 @@ def test_a_setting_that_cannot_work_is_named(differs: dict[str, Any], variable: 
     [
         {},
         {"host": "relay"},
+        {"host": "", "user": "", "password": "", "sender": ""},
         {"user": "", "password": ""},
         {"host": "10.0.0.5", "port": 25, "tls": "none", "user": "", "password": ""},
         {"user": "AKIA/+=@example.org", "password": "a b#$:'\"ü"},

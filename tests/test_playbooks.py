@@ -66,6 +66,7 @@ REFUSED = {
         "edge_upstream_protocol: uwsgi is what nginx can speak to uWSGI. Set edge to nginx (now apache) and app_server to uwsgi (now uwsgi)",
     ),
     "gunicorn": ({**UWSGI, "app_server": "gunicorn"}, [], "and app_server to uwsgi (now gunicorn); or take"),
+    "no mail server": ({"mail_relay_user": "me"}, [], "mail_relay_host: it is empty, so nothing uses mail_relay_user."),
     "exim": (MAIL, ["/usr/sbin/sendmail"], "mail_relay_host: exim has another mail server (/usr/sbin"),
     "deploy.yml without a relay": (
         MAIL,
@@ -118,6 +119,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     preflight = play_of("preflight.yml", "Check before anything is changed")["tasks"]
     tasks = [
         task_of(preflight, "Check that the app server and the edge go together"),
+        task_of(preflight, "Check the arguments of the mail relay"),
         task_of(preflight, "Check that the mail relay would not take the place of another mail server"),
         task_of(play_of("purge.yml", "Empty the cache")["tasks"], "Check that the edge has a cache"),
         task_of(deploy["pre_tasks"], "Check that the edge will understand the release"),

@@ -165,6 +165,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_deploy_serial": 0}, "app_deploy_serial: 0 hosts at a time are too few"),
     ({"valkey_memory_mb": 7}, "valkey_memory_mb: 7 is not from 8 to 1048576. Set how many MB"),
     ({"valkey_name": "a-b"}, 'valkey_name: "a-b" cannot name an instance. Use 1 to 28'),
+    (
+        {"mail_relay_host": "", "mail_relay_user": "me"},
+        "mail_relay_host: it is empty, so nothing uses mail_relay_user.",
+    ),
     ({"mail_relay_host": "smtp.test:587"}, 'mail_relay_host: "smtp.test:587" is not a host name. Write the name alone'),
     ({"mail_relay_host": "smtp.test", "mail_relay_sender": "me"}, 'mail_relay_sender: "me" is not an e-mail address'),
     (

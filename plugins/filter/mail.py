@@ -54,9 +54,13 @@ def _wrong_host(host: str, tls: str) -> str:
 def mail_relay_complaints(settings: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the settings of a relay, a sentence for each; no secret is in one.
 
-    settings: the variables mail_relay_* without their prefix.
+    settings: the variables mail_relay_* without their prefix. Without a host a user and a password are wrong, and nothing else.
     """
     host, user, password, tls = (settings[name] for name in ("host", "user", "password", "tls"))
+    if host == "":
+        given = " and ".join(f"mail_relay_{name}" for name in ("user", "password") if settings[name])
+        complaint = f"mail_relay_host: it is empty, so nothing uses {given}. Set it to your provider's mail server, or take {given} out."
+        return [complaint] if given else []
     size, port = int(settings["message_size_mb"]), int(settings["port"])
     host_wrong = _wrong_host(host, tls)
     checks = [
