@@ -123,6 +123,15 @@ def refused(role: str, variables: dict[str, Any]) -> str:
     return ""
 
 
+def complaints(role: str) -> list[str]:
+    """Return what is wrong with the values that a role has where nobody sets any."""
+    roles = ", ".join(map(repr, family(role)))
+    found: list[str] = _templar(role, {}).template(
+        trust_as_template(f"{{{{ query('slipway.flask.complaints', {roles}) }}}}")
+    )
+    return found
+
+
 def files(role: str, variables: dict[str, Any]) -> dict[str, str]:
     """Return the text that each of a role's templates becomes, by name."""
     templar = _templar(role, variables)

@@ -20,11 +20,17 @@ OWN = "slipway_own_variables"
 SHORT, LONG = 6, 10
 
 
-def options_of(roles: Path, role: str) -> dict[str, dict[str, Any]]:
-    """Return a role's variables as its spec has them, without the defaults, which concern only the role."""
+def options_with_defaults(roles: Path, role: str) -> dict[str, dict[str, Any]]:
+    """Return a role's variables as its spec has them."""
     spec = yaml.load((roles / role / "meta/argument_specs.yml").read_text(), Loader=LOADER)  # noqa: S506 # a safe one
     specs = spec["argument_specs"]
-    options = specs.get("main", next(iter(specs.values())))["options"]
+    options: dict[str, dict[str, Any]] = specs.get("main", next(iter(specs.values())))["options"]
+    return options
+
+
+def options_of(roles: Path, role: str) -> dict[str, dict[str, Any]]:
+    """Return a role's variables as its spec has them, without the defaults, which concern only the role."""
+    options = options_with_defaults(roles, role)
     return {name: {key: value for key, value in option.items() if key != "default"} for name, option in options.items()}
 
 

@@ -127,7 +127,10 @@ ONE_EACH = {
 }
 ANYTHING = {"certificates_edge", "gunicorn_settings"}
 # What is wrong in them is said without the value.
-SECRET = {"app_build_deploy_key", "app_build_env", "app_env", "app_wired_env", "certificates_provided_key"}
+SECRET = {
+    *("app_build_deploy_key", "app_build_env", "app_env", "app_wired_env", "certificates_provided_key"),
+    "mail_relay_password",
+}
 
 _LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LINES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
