@@ -12,14 +12,17 @@ import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ansible.template import Templar, trust_as_template
 
 import changes
 import checks
 import results
 import running
 from checks import Check
+from plugins.callback import payload_cache
 from probe import until
 
 PATIENCE_SECONDS = 300
@@ -315,6 +318,29 @@ def test_byte_code_that_a_module_left_on_a_server_serves_the_next(tmp_path: Path
     kept.write_bytes(marshal.dumps(compile("SAID = 'kept'\ndef say(): ...", "one.zip", "exec")))
     assert imported("two.zip", good) == f"kept {tmp_path}/two.zip/packed_module.py\n"
     assert imported("two.zip", other) == f"other {tmp_path}/two.zip/packed_module.py\n"
+
+
+def test_the_code_of_a_template_serves_the_next_process_that_reads_it_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    templates = payload_cache.Templates(folder)
+    monkeypatch.setattr(payload_cache.Environment, "compile", lambda *given, **how: templates.compile(*given, **how))
+
+    def rendered(text: str, **how: Any) -> object:
+        return Templar(None, {}).template(trust_as_template(text), **how)
+
+    text, brackets = r"{{ 'a\tb' }}[[ 1 ]]", {"variable_start_string": "[[", "variable_end_string": "]]"}
+    for _ in ("compiled", "kept"):
+        assert rendered(text, escape_backslashes=False) == "a\tb[[ 1 ]]"
+        assert rendered(text) == r"a\tb[[ 1 ]]"
+        assert rendered(text, overrides=brackets) == r"{{ 'a\tb' }}1"
+    kept = list(folder.iterdir())
+    assert len(kept) == 3
+    for file in kept:  # in their place what no text says: so one sees where the next comes from
+        file.write_bytes(marshal.dumps(payload_cache.Environment().compile("kept")))
+    assert rendered(text) == "kept"
 
 
 FOR_ALL = [
