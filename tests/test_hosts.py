@@ -149,6 +149,12 @@ def test_what_ansible_says_of_a_collection_in_another_folder_is_explained_by_the
     assert f'| "{said.removeprefix("[ERROR]: ")}" |' in (ROOT / "README.md").read_text()
 
 
+def row_of(words: str) -> str:
+    """Return the row of the README that explains these words."""
+    (row,) = (line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f'| "{words}'))
+    return row
+
+
 @pytest.mark.parametrize("name", ["site", "deploy", "status"])
 def test_an_ansible_that_is_too_old_is_an_error_whose_words_the_readme_explains(tmp_path: Path, name: str) -> None:
     collection = tmp_path / "ansible_collections/slipway/flask"
@@ -164,23 +170,41 @@ def test_an_ansible_that_is_too_old_is_an_error_whose_words_the_readme_explains(
     assert code != 0
     words = "Collection slipway.flask does not support Ansible version"
     assert words in said
-    (row,) = (line for line in (ROOT / "README.md").read_text().splitlines() if words in line)
     needed = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["requires_ansible"]
-    assert f"'ansible-core{needed.removesuffix('.0')}'" in row
+    assert f"'ansible-core{needed.removesuffix('.0')}'" in row_of(words)
+
+
+def test_an_encrypted_file_without_its_password_is_an_error_whose_words_the_readme_explains(tmp_path: Path) -> None:
+    hosts = inventory(tmp_path, app=["one"], edge=["one"], db=[])
+    secrets, password = tmp_path / "group_vars/all.yml", tmp_path / "password"
+    secrets.parent.mkdir()
+    secrets.write_text("app_env: {TOKEN: x}\n")
+    password.write_text("a password\n")
+    vault = Path(sys.executable).with_name("ansible-vault")
+    subprocess.run([vault, "encrypt", f"--vault-password-file={password}", secrets], capture_output=True, check=True)
+    code, said = run(ROOT, "playbooks/status.yml", f"--inventory={hosts}")
+    assert code != 0
+    words = "Attempting to decrypt but no vault secrets found"
+    assert words in said
+    assert "`--ask-vault-pass`" in row_of(words)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "said", "explained"),
     [
         (
             "sudo: a password is required",
             "sudo on one wants a password, and has none or a wrong one. Add --ask-become-pass",
+            "Missing sudo password",
         ),
-        ("ada is not in the sudoers file.", "Ansible cannot run its modules as root on one, for the reason above."),
+        ("ada is not in the sudoers file.", "Ansible cannot run its modules as root on one, for the reason above.", ""),
     ],
 )
-def test_what_keeps_ansible_from_becoming_root_is_said(tmp_path: Path, words: str, said: str) -> None:
-    """By Ansible's own connection over SSH, to a program that is this machine's shell, and a sudo that refuses."""
+def test_what_keeps_ansible_from_becoming_root_is_said(tmp_path: Path, words: str, said: str, explained: str) -> None:
+    """explained: Ansible's own words, which other playbooks end with, and the README explains.
+
+    By Ansible's own connection over SSH, to a program that is this machine's shell, and a sudo that refuses.
+    """
     for name, script in {
         "ssh": 'for last; do :; done; exec sh -c "$last"',
         "sudo": f"echo '{words}' >&2; exit 1",
@@ -201,4 +225,5 @@ def test_what_keeps_ansible_from_becoming_root_is_said(tmp_path: Path, words: st
     code, output = run(ROOT, "playbooks/preflight.yml", f"--inventory={tmp_path}/hosts.json")
     assert code != 0
     assert said in output, output
+    assert not explained or (explained in output and "`--ask-become-pass`" in row_of(explained)), output
     assert "Traceback" not in output

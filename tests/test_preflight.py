@@ -86,6 +86,17 @@ CASES: list[tuple[dict[str, Any], str]] = [
         'app_timers: entry 1: on_calendar: "daily\\nUser=root" is not a calendar expression',
     ),
     (
+        {
+            "app_timers": [
+                {"name": "sweep", "command": "true", "on_calendar": "Mon..Fri 08:00"},
+                {"name": "cleanup", "command": "true", "on_calendar": "every five minutes"},
+                {"name": "tidy", "command": "true", "on_calendar": "-*:0/15"},
+            ]
+        },
+        "app_timers: timer 'cleanup' has on_calendar 'every five minutes'; timer 'tidy' has on_calendar '-*:0/15', which systemd does not "
+        "understand. Write it as systemd.time(7) has it, such as daily,",
+    ),
+    (
         {"nginx_client_max_body_size": "16m; return 301 http://evil/"},
         'nginx_client_max_body_size: "16m; return 301 http://evil/" is not a size: a number of bytes, or one with k, m or g',
     ),
@@ -160,7 +171,15 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "app_workers: the count 0 is not from 1 to 64",
     ),
     ({"app_static_kinds": []}, "app_static_kinds: it is empty, so no file would be published"),
-    ({"app_before_build": ["/nowhere/hook.yml"]}, "the file /nowhere/hook.yml does not exist on the control machine"),
+    (
+        {"app_before_build": ["/nowhere/hook.yml"]},
+        "the file /nowhere/hook.yml does not exist on the control machine. Give the full path: "
+        '"{{ inventory_dir }}/files/..."',
+    ),
+    (
+        {"nginx_extra_server": ["redirects.conf"]},
+        'Give the full path: "{{ inventory_dir }}/files/..."',
+    ),
     ({"app_static_kinds": ["css", ".JS", ""]}, "app_static_kinds, app_static_forbidden_suffixes: .JS are not suffixes"),
     ({"app_deploy_serial": 0}, "app_deploy_serial: 0 hosts at a time are too few"),
     ({"valkey_memory_mb": 7}, "valkey_memory_mb: 7 is not from 8 to 1048576. Set how many MB"),
@@ -355,6 +374,10 @@ GOOD_CASES: list[dict[str, Any]] = [
     {
         "edge_paths": [{"path": "/x", "allow": None, "timeout_seconds": 5}],
         "nginx_worker_processes": 4,
+    },
+    {
+        "app_timers": [{"name": "sweep", "command": "true", "on_calendar": "*-*-* *:0/15:30"}],
+        "app_process_manager": "systemd",
     },
     {"app_health_path": "/healthz?deep=1", "gunicorn_settings": {"logconfig_dict": {"version": 1}, "proc_name": None}},
     {"app_static_url": "/", "app_url_prefix": "/a/b-c.d"},

@@ -225,6 +225,21 @@ def test_what_supervisor_refuses_is_what_a_start_says(supervisor: Instance, tmp_
     assert "site-green" not in supervisor.tell("status")
 
 
+@pytest.mark.parametrize(("since", "told"), [({"LOG_SINCE": "@1700000000"}, "@1700000000"), ({}, "@0")])
+def test_the_log_under_systemd_begins_with_the_start_that_is_asked_for(
+    rendered: dict[str, str], tmp_path: Path, since: dict[str, str], told: str
+) -> None:
+    """Or with the release's first line. journalctl is one that prints what it is asked."""
+    script, journalctl = tmp_path / "green/bin/instance", tmp_path / "journalctl"
+    script.parent.mkdir(parents=True)
+    script.write_text(rendered["systemd/instance"])
+    journalctl.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    journalctl.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **since}
+    asked = subprocess.run(["sh", script, "log"], env=environment, capture_output=True, text=True, check=True).stdout
+    assert {"--unit=*@green.service", f"--since={told}", "--lines=100"} <= set(asked.splitlines())
+
+
 def test_a_supervisor_that_does_not_answer_is_what_fails(supervised: Instance) -> None:
     says = "unix:///var/run/supervisor.sock no such file"
     assert supervised.tell("status", says=says) == "supervisor\tfailing\t0\t0\t0\n"

@@ -1,9 +1,9 @@
-"""Calendar events of systemd as lines of cron, as far as cron supports them."""
+"""Calendar events of systemd: as lines of cron, as far as cron supports them, and those that systemd does not read itself."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -88,9 +88,19 @@ def cron_complaints(events: Iterable[str]) -> list[str]:
     return complaints
 
 
+def misunderstood_timers(timers: Iterable[Mapping[str, str]], said: Iterable[str]) -> list[str]:
+    """Return the timers that systemd does not understand, each in words. said: lines, of these `unreadable: <event>`."""
+    events = {line.removeprefix("unreadable: ") for line in said if line.startswith("unreadable: ")}
+    return [
+        f"timer {timer['name']!r} has on_calendar {timer['on_calendar']!r}"
+        for timer in timers
+        if timer["on_calendar"] in events
+    ]
+
+
 class FilterModule:
     """The filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return them by name."""
-        return {"cron": cron, "cron_complaints": cron_complaints}
+        return {"cron": cron, "cron_complaints": cron_complaints, "misunderstood_timers": misunderstood_timers}

@@ -195,7 +195,7 @@ def test_a_time_that_the_server_s_systemd_cannot_read_is_refused(deploys: Deploy
     timers = [{"name": "tick", "command": "true", "on_calendar": "every now and then"}]
     code, output = deploys.run(preflight=True, app_timers=timers)
     assert code != 0
-    assert "OnCalendar=every" in output
+    assert "app_timers: timer 'tick' has on_calendar 'every now and then', which systemd does not understand." in output
 
 
 def test_a_prestart_script_of_the_application_s_is_run(host: Host, deploys: Deploys) -> None:
