@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.slipway.flask.plugins.plugin_utils import values
+from ansible_collections.slipway.flask.plugins.plugin_utils import forms, values
 from hypothesis import strategies as st
 
 import readers
@@ -167,7 +167,7 @@ def text(name: str) -> st.SearchStrategy[str]:
     pieces = st.lists(st.sampled_from([*NASTY, "word", good]), min_size=1, max_size=4).map("".join)
     place = st.integers(0, len(good))
     within = st.builds(lambda at, piece: good[:at] + piece + good[at:], place, st.sampled_from(NASTY))
-    form = values.FORMS.get(name)
+    form = forms.FORMS.get(name)
     formed = [st.from_regex(form.pattern, fullmatch=True)] if form and "(?!" not in form.pattern else []
     return st.one_of(pieces, within, st.just(good), *formed)
 
@@ -175,7 +175,7 @@ def text(name: str) -> st.SearchStrategy[str]:
 def _key(name: str) -> st.SearchStrategy[str]:
     if name in KEYS:
         return st.sampled_from(KEYS[name])
-    form = values.NAMES.get(name)
+    form = forms.NAMES.get(name)
     good = (
         st.from_regex(form.pattern, fullmatch=True)
         if form

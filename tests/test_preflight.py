@@ -61,6 +61,24 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"app_env": ["DEBUG=1"]}, "app_env: it is a list, and has to be a dictionary (lines of NAME: value)."),
     ({"app_env": "DEBUG=1"}, "app_env: it is not a dictionary (lines of NAME: value)."),
     ({"app_workers": None}, "app_workers: it is empty (null)."),
+    (
+        {"app_workers": "celery worker"},
+        'app_workers: "celery worker" is not a list of entries, such as - {name: …, command: …}.',
+    ),
+    (
+        {"app_timers": {"name": "sweep", "command": "true", "on_calendar": "daily"}},
+        "app_timers: it is a dictionary, and has to be a list of entries, such as - {name: …, command: …, on_calendar: …}.",
+    ),
+    (
+        {"app_prestart": "flask seed: x"},
+        'app_prestart: "flask seed: x" is not a list. Write it as ["flask seed: x"].',
+    ),
+    ({"connection_limit_ports": 443}, 'connection_limit_ports: "443" is not a list. Write it as [443].'),
+    (
+        {"slipway_own_variables": None},
+        "slipway_own_variables: it is empty (null). Give it a value, or take the line out.",
+    ),
+    ({"slipway_own_variables": "my_*"}, 'slipway_own_variables: "my_*" is not a list. Write it as ["my_*"].'),
     ({"app_domains": [None]}, "app_domains: entry 1 is empty (null)."),
     ({"app_domains": [{"www.site.test": None}]}, "app_domains: entry 1 is a dictionary, and has to be text."),
     (

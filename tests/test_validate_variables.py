@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pytest
 import yaml
 from ansible_collections.slipway.flask.plugins.action import validate_variables
-from ansible_collections.slipway.flask.plugins.plugin_utils import container_templates, values
+from ansible_collections.slipway.flask.plugins.plugin_utils import container_templates, forms
 
 from plugin import ROOT
 
@@ -138,8 +138,8 @@ def test_steps_from_one_word_to_another_are_counted_as_far_as_they_matter(one: s
 
 
 def test_what_is_said_of_a_value_s_form_is_about_a_variable_that_exists() -> None:
-    named = {name.partition(".")[0] for name in (*values.FORMS, *values.NAMES)}
-    assert named | values.SEVERAL_LINES | values.NULL | values.ONE_EACH | values.ANYTHING | values.SECRET <= KNOWN
+    named = {name.partition(".")[0] for name in (*forms.FORMS, *forms.NAMES)}
+    assert named | forms.SEVERAL_LINES | forms.NULL | forms.ONE_EACH | forms.ANYTHING | forms.SECRET <= KNOWN
 
 
 def test_an_environment_s_templates_are_found_for_every_role_that_takes_some() -> None:

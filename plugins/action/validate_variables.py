@@ -161,8 +161,8 @@ class ActionModule(ActionBase):
             shared_by(roles),
         )
         mine = self._templar.template(variables.get(OWN, []))
-        if not isinstance(mine, list) or not all(isinstance(name, str) for name in mine):
-            raise AnsibleActionFail(f"{OWN}: {mine!r} is not a list of names. Write it as [a_name, another_*].")
+        if wrong := values.complaints(OWN, mine, {"type": "list", "elements": "str"}):
+            raise AnsibleActionFail("\n".join(wrong))
         # Names that begin so belong to Ansible or are private to Slipway.
         names = [name for name in variables if not name.startswith(("ansible_", "_"))]
         problems, strange = judge(names, known, mine)

@@ -63,7 +63,7 @@ def nothing_changes() -> Iterator[None]:
             "app_modul": ("main:app", "app_modul: unknown variable; did you mean app_module?"),
             "app_domains": (
                 "www.example.com",
-                'app_domains: "www.example.com" is not a list. Write it as [www.example.com].',
+                'app_domains: "www.example.com" is not a list. Write it as ["www.example.com"].',
             ),
             "nginx_listen": ({"port": 80}, "nginx_listen"),
             "edge_server_names": (["x.test"], "edge_server_names: Slipway sets it from other variables"),
