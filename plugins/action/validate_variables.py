@@ -132,6 +132,8 @@ def judge(names: Collection[str], known: Known, own: Collection[str]) -> tuple[l
             continue
         if advice := container_templates.advice(name):
             wrong.append(f"{name}: {advice} {theirs}")
+        elif advice := container_templates.advice(name, container_templates.COMMON):
+            strange.append(f"{name}: {advice} {theirs}")
         elif now := moved(name, known.variables, known.shared):
             wrong.append(f"{name}: its new name is {now}. {theirs}")
         elif close := meant(name, known.variables):

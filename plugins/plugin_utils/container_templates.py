@@ -1,12 +1,11 @@
 """Variables and files of the well-known container templates for Flask, and what takes their place here.
 
-Source: docs/coming-from-a-container-template.md, which has their defaults too. Without those that an application may well have
-itself, such as TIMEOUT, THREADS and LOG_LEVEL.
+Source: docs/coming-from-a-container-template.md, which has their defaults too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 PAGE = "docs/coming-from-a-container-template.md"
@@ -32,11 +31,25 @@ HERE = {
     "GUNICORN_CONF": "gunicorn_settings",
     "PRE_START_PATH": "prestart.sh in the application's folder",
 }
+# Names that a user, or an application, may well have for something else.
+COMMON = {
+    "HOST": "nginx_listen",
+    "PORT": "nginx_listen",
+    "BIND": "nginx_listen",
+    "TIMEOUT": "gunicorn_timeout_seconds",
+    "GRACEFUL_TIMEOUT": "gunicorn_graceful_timeout_seconds",
+    "KEEP_ALIVE": "gunicorn_keepalive_seconds",
+    "THREADS": "gunicorn_threads",
+    "WORKER_CLASS": "gunicorn_settings",
+    "ACCESS_LOG": "gunicorn_settings",
+    "GUNICORN_CMD_ARGS": "gunicorn_settings",
+    "LOG_LEVEL": "gunicorn_log_level",
+}
 
 
-def advice(name: str) -> str:
-    """Return what to say of a variable; empty where no template has it."""
-    here = HERE.get(name)
+def advice(name: str, known: Mapping[str, str] = HERE) -> str:
+    """Return what to say of a variable; empty where it is not among those of the templates."""
+    here = known.get(name)
     return f"it belongs to a container template and has no effect here. Slipway's is {here} ({PAGE})." if here else ""
 
 
