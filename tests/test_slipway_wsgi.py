@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import WEAK_KEY
 
 from plugin import ROOT
 
@@ -21,8 +24,30 @@ def application(environ, start_response):
     return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']} {application.config}".encode()]
 application.config = {"APPLICATION_ROOT": "/"} # as Flask has it
 """
+# The example application's interpreter: the tests' own has no Flask.
+FLASK = str(ROOT / ".venv-app/bin/python")
+SHOP = """
+from flask import Flask, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+application = Flask(__name__)
+@application.route("/cart")
+def cart():
+    return [request.remote_addr, request.scheme, request.host, request.environ["SERVER_PORT"], request.script_root]
+"""
+ASK = """
+import json, sys
+from slipway_wsgi import application
+from werkzeug.test import Client
+print(Client(application).get(sys.argv[1], environ_overrides=json.loads(sys.argv[2])).text)
+"""
 Ask = Callable[..., tuple[str, str, str]]
 Load = Callable[..., Any]
+
+
+def rendered(module: str, prefix: str) -> str:
+    """Return the file for an application and a prefix."""
+    variables = {"app_module": module, "app_url_prefix": prefix}
+    return str(Templar(loader=DataLoader(), variables=variables).template(trust_as_template(TEMPLATE)))
 
 
 @pytest.fixture
@@ -34,10 +59,8 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     def loaded(application: str, prefix: str = "") -> Any:
         (tmp_path / "told_site.py").write_text(application)
         monkeypatch.delitem(sys.modules, "told_site", raising=False)
-        variables = {"app_module": "told_site", "app_url_prefix": prefix}
-        code = Templar(loader=DataLoader(), variables=variables).template(trust_as_template(TEMPLATE))
         names: dict[str, Any] = {}
-        exec(code, names)
+        exec(rendered("told_site", prefix), names)
         return names["application"]
 
     return loaded
@@ -98,3 +121,44 @@ def test_nginx_is_asked_to_pass_the_events_of_a_stream_on(
     )
     load(application)({"PATH_INFO": "/"}, lambda *arguments: started.extend(arguments))
     assert dict(started[1]).get("X-Accel-Buffering") == said
+
+
+@pytest.mark.parametrize("prefix", ["", "/shop"])
+@pytest.mark.parametrize(
+    "proxy_fix", ["", "x_for=1, x_proto=1, x_host=1", "x_for=1, x_proto=1, x_host=1, x_port=1, x_prefix=1"]
+)
+@pytest.mark.parametrize(
+    ("scheme", "host", "port"), [("https", "site.test", "443"), ("http", "site.test:8080", "8080")]
+)
+def test_the_visitor_is_the_same_with_proxy_fix_and_without(
+    tmp_path: Path, prefix: str, proxy_fix: str, scheme: str, host: str, port: str
+) -> None:
+    fixed = f"application.wsgi_app = ProxyFix(application.wsgi_app, {proxy_fix})\n" if proxy_fix else ""
+    (tmp_path / "shop.py").write_text(SHOP + fixed)
+    (tmp_path / "slipway_wsgi.py").write_text(rendered("shop", prefix))
+    headers = {"Host": host, "X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": scheme}
+    headers |= {"X-Forwarded-Host": host, "X-Forwarded-Port": port}
+    # What an app server makes of a request on a unix socket, with the headers of the edge.
+    asked = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
+    asked |= {"REMOTE_ADDR": "", "wsgi.url_scheme": "http", "SERVER_NAME": "site.test", "SERVER_PORT": "80"}
+    command = [FLASK, "-c", ASK, f"{prefix}/cart", json.dumps(asked)]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert json.loads(answer) == ["203.0.113.7", scheme, host, port, prefix]
+
+
+@pytest.mark.parametrize(
+    ("setting", "weak"),
+    [
+        ("application.secret_key = None", True),  # as Flask has it, also for an application without sessions
+        ("application.secret_key = 'dev'", True),
+        ("application.secret_key = b'123456789012345'", True),
+        ("application.secret_key = '1234567890123456'", False),
+        ("application.secret_key = b'1234567890123456'", False),
+        ("", False),  # it is not Flask's
+    ],
+)
+def test_a_secret_key_that_can_be_guessed_is_logged_and_no_other(
+    load: Load, capfd: pytest.CaptureFixture[str], setting: str, *, weak: bool
+) -> None:
+    load(f"{APPLICATION}\n{setting}\n")
+    assert (WEAK_KEY in capfd.readouterr().err.splitlines()) is weak
