@@ -178,6 +178,12 @@ def test_what_was_committed_travels_from_a_folder_as_it_does_from_a_url(reposito
     from_folder, from_url = packing.pack(str(repository)), packing.pack(f"file://{repository}")
     assert {".env", "cities.sqlite"} < set(names(from_folder.archive))
     assert from_folder.archive == from_url.archive
+    assert from_folder.notes == from_url.notes
+    (said,) = from_folder.notes
+    assert said.startswith(
+        "app_source: takes along cities.sqlite, .env, as git tracks it. Leave it out with app_source_exclude, "
+    )
+    assert packing.pack(str(repository), exclude=["!.env", "!cities.sqlite"]).notes == []
 
 
 def test_exclude_leaves_out_of_a_folder_and_of_a_commit_the_same(repository: Path) -> None:
@@ -248,8 +254,8 @@ def test_what_is_large_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(packing, "LARGE_ARCHIVE", 10_000)
     assert "film.mp4 (12 MB), 0 MB in all, compressed." in packing.pack(str(folder)).notes[0]
     sizes = {f"{number}.mp4": number * 1_000_000 for number in range(30)}
-    assert packing.notes({}, sizes, 0)[0].startswith("app_source: large: 29.mp4 (29 MB), 28.mp4 (28 MB), ")
-    assert " 25.mp4 (25 MB), 14 more files. " in packing.notes({}, sizes, 0)[0]
+    assert packing.notes({}, {}, sizes, 0)[0].startswith("app_source: large: 29.mp4 (29 MB), 28.mp4 (28 MB), ")
+    assert " 25.mp4 (25 MB), 14 more files. " in packing.notes({}, {}, sizes, 0)[0]
 
 
 def test_a_repository_that_is_a_folder_goes_as_it_is_and_without_git(repository: Path) -> None:

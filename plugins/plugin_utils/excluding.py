@@ -43,14 +43,18 @@ def matching(names: Iterable[str], patterns: Sequence[str]) -> dict[str, str]:
     }
 
 
+def unneeded(names: set[str], exclude: Sequence[str]) -> dict[str, str]:
+    """Return the names that no release needs, and those that `exclude` adds, each with what names it."""
+    virtualenvs = {name.removesuffix("pyvenv.cfg") for name in names if name.endswith("/pyvenv.cfg")}
+    return {
+        **{name: folder for folder in virtualenvs for name in names if name.startswith(folder)},
+        **matching(names, [*NEVER_TRAVELS, *exclude]),
+    }
+
+
 def left_out(tracked: set[str], untracked: set[str], exclude: Sequence[str]) -> dict[str, str]:
     """Return the names that do not travel, each with what names it.
 
     What git tracks was put there on purpose, and travels from a URL too: of that, only what `exclude` names stays behind.
     """
-    virtualenvs = {name.removesuffix("pyvenv.cfg") for name in untracked if name.endswith("/pyvenv.cfg")}
-    return {
-        **{name: folder for folder in virtualenvs for name in untracked if name.startswith(folder)},
-        **matching(untracked, [*NEVER_TRAVELS, *exclude]),
-        **matching(tracked, exclude),
-    }
+    return {**unneeded(untracked, exclude), **matching(tracked, exclude)}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ansible_collections.slipway.flask.plugins.plugin_utils import container_templates, output
+from ansible_collections.slipway.flask.plugins.plugin_utils.excluding import unneeded
 from ansible_collections.slipway.flask.plugins.plugin_utils.files import (
     Entries,
     Origin,
@@ -69,19 +70,29 @@ def entries(source: str, ref: str, subfolder: str, exclude: Sequence[str]) -> En
     return (yield from folder_entries(folder.resolve(), exclude))
 
 
-def notes(left: dict[str, str], sizes: dict[str, int], archive_size: int) -> list[str]:
+def in_short(found: dict[str, str]) -> str:
+    """Return paths by what names them: those of the same pattern are counted."""
+    counts = Counter(found.values())
+    alone = {pattern: name for name, pattern in found.items()}
+    return ", ".join(f"{what} ({count} files)" if count > 1 else alone[what] for what, count in sorted(counts.items()))
+
+
+def notes(left: dict[str, str], taken: dict[str, str], sizes: dict[str, int], archive_size: int) -> list[str]:
     """Return what the person who deploys should know of a source.
 
-    left: paths that were left out, each with what names it. sizes: of the files that were not, in bytes.
+    left: paths that were left out, each with what names it. taken: those that were not, as git tracks them. sizes: of all
+    files that were not, in bytes.
     """
     said = []
     if left:
-        counts = Counter(left.values())
-        alone = {pattern: name for name, pattern in left.items()}
-        named = [f"{what} ({count} files)" if count > 1 else alone[what] for what, count in sorted(counts.items())]
         said.append(
-            f"app_source: left out {', '.join(named)}. Settings of a .env belong in app_env. If the application needs one of these, add it, "
+            f"app_source: left out {in_short(left)}. Settings of a .env belong in app_env. If the application needs one of these, add it, "
             "as it is named here, to app_source_exclude with an exclamation mark first, such as '!data/cities.db'."
+        )
+    if taken:
+        said.append(
+            f"app_source: takes along {in_short(taken)}, as git tracks it. Leave it out with app_source_exclude, or name it there with an "
+            "exclamation mark first, such as '!data/cities.db', if it is meant. Secrets belong in app_env."
         )
     large = sorted((name for name in sizes if sizes[name] > LARGE_FILE), key=lambda name: -sizes[name])
     named = [f"{name} ({sizes[name] // 1_000_000} MB)" for name in large[:MOST_NAMED]]
@@ -133,7 +144,9 @@ def pack(source: str, ref: str = "", subfolder: str = "", exclude: Sequence[str]
     packed = buffer.getvalue()
     prefix = f"{origin.folder}/" if origin.folder else ""
     own = {name.removeprefix(prefix) for name in sizes if name.startswith(prefix)}
-    said = notes(origin.left, sizes, len(packed)) + container_templates.advice_on_files(own)
+    said = notes(origin.left, unneeded(set(sizes), exclude), sizes, len(packed)) + container_templates.advice_on_files(
+        own
+    )
     if published and not GIT_URL.match(source) and not ref:
         folder = Path(source).expanduser() / subfolder
         said += output.advice(folder, published, untracked(folder, "--ignored", "--directory"))
