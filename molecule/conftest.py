@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,32 @@ def host(_testinfra_host: Host) -> Host:
     if _testinfra_host.check_output("id -u") != "0":
         _testinfra_host.backend.sudo = True
     return _testinfra_host
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other scenario of this checkout counts lost requests, and have them wait until the end."""
+    path = ROOT / ".cache/lost_requests.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone_as_a_module(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Its visitors may be there from the first test to the last."""
+    with alone() if request.node.get_closest_marker("lost_requests") else contextlib.nullcontext():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _alone_as_a_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test of a module whose others count nothing."""
+    module = request.node.getparent(pytest.Module)
+    marked = request.node.get_closest_marker("lost_requests") and not module.get_closest_marker("lost_requests")
+    with alone() if marked else contextlib.nullcontext():
+        yield
 
 
 def server_of(item: pytest.Item) -> str:

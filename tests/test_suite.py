@@ -99,30 +99,53 @@ raise SystemExit(1)
     assert [step for step, _ in result.steps] == ["create", "converge", "destroy"]
 
 
-def test_of_checks_under_load_one_runs_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the meantime the others use the lanes."""
-    together: list[set[str]] = []
-    under_way: set[str] = set()
-    changed = threading.Condition()
-    names = ["load-1", "load-2", "load-3", "plain-1", "plain-2"]
+COUNTS_A_WHOLE_MODULE = """
+import os, pathlib, subprocess, sys
+import pytest
+from probe import until
 
-    def perform(check: Check, _: Callable[[str], None]) -> results.Result:
-        with changed:
-            under_way.add(check.name)
-            together.append(set(under_way))
-            changed.notify_all()
-            if check.name == "load-1":
-                assert changed.wait_for(lambda: {"load-1", "plain-1"} in together, 60)
-            under_way.remove(check.name)
-        return results.Result()
+pytestmark = pytest.mark.lost_requests
 
-    monkeypatch.setattr(running, "perform", perform)
-    monkeypatch.setattr(Check, "under_load", property(lambda check: check.name.startswith("load")))
-    lanes = running.Lanes([Check(name, []) for name in names], 2, lambda _: None)
-    lanes.run()
-    assert set(lanes.results) == set(names)
-    assert {"load-1", "plain-1"} in together
-    assert all(sum(name.startswith("load") for name in at_once) < 2 for at_once in together)
+def test_first():
+    other = subprocess.Popen([sys.executable, "-m", "pytest", "test_other.py"])
+    waits = f"-> FLOCK  ADVISORY  WRITE {other.pid} "
+    until(lambda: waits in pathlib.Path("/proc/locks").read_text(), "the other waits", 300)
+    assert pathlib.Path("said").read_text() == "counts nothing\\n"
+
+def test_second():
+    assert pathlib.Path("said").read_text() == "counts nothing\\n"
+"""
+COUNTS_ONCE = """
+import pytest
+
+def say(words):
+    with open("said", "a") as stream:
+        stream.write(words + "\\n")
+
+def test_plain():
+    say("counts nothing")
+
+@pytest.mark.lost_requests
+def test_marked():
+    say("counts")
+"""
+
+
+def test_lost_requests_are_counted_by_one_scenario_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a whole module, whose visitors stay from one test to the next, and by a single test. Others go on."""
+    conftest = (
+        (checks.ROOT / "molecule/conftest.py").read_text().replace('ROOT / ".cache', 'Path(__file__).parent / ".cache')
+    )
+    (tmp_path / "conftest.py").write_text(conftest)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = lost_requests\n")
+    (tmp_path / "test_module.py").write_text(COUNTS_A_WHOLE_MODULE)
+    (tmp_path / "test_other.py").write_text(COUNTS_ONCE)
+    paths = [str(checks.ROOT / folder) for folder in ("molecule/shared", "tools", "tools/suite")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_module.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    until(lambda: (tmp_path / "said").read_text() == "counts nothing\ncounts\n", "the other goes on", PATIENCE_SECONDS)
 
 
 def test_a_check_whose_results_cannot_be_read_has_failed(tmp_path: Path) -> None:
@@ -152,16 +175,6 @@ def test_no_check_is_lost_whatever_comes_in_its_way(monkeypatch: pytest.MonkeyPa
     (failure,) = lanes.results["bad"].failures
     assert failure.reason == "RuntimeError: no such luck"
     assert lanes.results["good"].failures == []
-
-
-def test_scenarios_that_count_lost_requests_are_known() -> None:
-    assert {check.name for check in checks.scenarios() if check.under_load} == {
-        "lifecycle",
-        "matrix",
-        "neighbours",
-        "hostile",
-        "apache",
-    }
 
 
 def test_the_longest_scenarios_are_ones_that_there_are() -> None:

@@ -14,19 +14,21 @@ BIN = ROOT / ".venv/bin"
 APP_PYTHON = ROOT / ".venv-app/bin/python"
 # So much of the engine is reached at least (pyproject.toml, tool.coverage).
 COVERAGE = ["--cov", "--cov-fail-under=90", "--cov-report=term-missing:skip-covered"]
-# What takes longest is begun first, so that no lane is left alone with it at the end.
+# What takes longest is begun first, so that no lane is left alone with it at the end; those that are alone with lost requests
+# for most of their time (lifecycle, matrix, neighbours) one after the other.
 LONGEST_FIRST = (
     "lifecycle",
+    "certificates",
     "default",
-    "releases",
     "matrix",
+    "releases",
     "postgresql",
-    "hostile",
     "neighbours",
-    "app",
-    "apache",
-    "pair",
     "nginx",
+    "apache",
+    "hostile",
+    "pair",
+    "app",
 )
 
 
@@ -46,12 +48,6 @@ class Check:
             return []
         settings = yaml.safe_load((ROOT / "molecule" / self.scenario / "molecule.yml").read_text())
         return [platform["name"] for platform in settings["platforms"]]
-
-    @property
-    def under_load(self) -> bool:
-        """Whether it counts visitors' lost requests (tests marked so), and so never runs at the same time as another that does."""
-        tests = (ROOT / "molecule" / self.scenario).glob("tests/**/*.py") if self.scenario else ()
-        return any("mark.lost_requests" in path.read_text() for path in tests)
 
 
 def tool(name: str, *arguments: str) -> list[str]:

@@ -153,13 +153,12 @@ def conclude(check: Check, result: Result, output: list[str], *, succeeded: bool
 
 
 class Lanes:
-    """Checks under way at once: as many as there are lanes, and of those under load one at a time."""
+    """Checks under way at once: as many as there are lanes."""
 
     def __init__(self, checks: list[Check], lanes: int, say: Say) -> None:
         self._waiting, self._say = list(checks), say
         self._threads = [threading.Thread(target=self._drive, daemon=True) for _ in range(lanes)]
-        self._changed = threading.Condition()
-        self._loaded = False
+        self._one = threading.Lock()
         self.results: dict[str, Result] = {}
 
     def run(self) -> None:
@@ -172,7 +171,7 @@ class Lanes:
 
     def end(self) -> None:
         """End what is under way, with what it left behind; nothing more begins."""
-        with self._changed:
+        with self._one:
             self._waiting.clear()
         end_leftovers()
         while any(thread.is_alive() for thread in self._threads):  # one had taken a check, and begins it now
@@ -187,22 +186,11 @@ class Lanes:
                 reason = f"{type(error).__name__}: {error}"
                 self.results[check.name] = Result(cases=[Case(check.name, passed=False, reason=reason)])
                 self._say(f"{check.name}: 0 passed, 1 failed ({reason})")
-            finally:
-                with self._changed:
-                    self._loaded = self._loaded and not check.under_load
-                    self._changed.notify_all()
 
     def _take(self) -> Check | None:
-        """Wait for the next check that may run; return None where there is none left."""
-        with self._changed:
-            while self._waiting:
-                for check in self._waiting:
-                    if not (self._loaded and check.under_load):
-                        self._waiting.remove(check)
-                        self._loaded = self._loaded or check.under_load
-                        return check
-                self._changed.wait()
-            return None
+        """Return the next check; None where there is none left."""
+        with self._one:
+            return self._waiting.pop(0) if self._waiting else None
 
 
 def marked() -> list[int]:
