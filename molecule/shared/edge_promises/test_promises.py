@@ -663,6 +663,17 @@ def test_it_is_back_after_its_main_process_was_killed(edge: Edge, run: Run) -> N
     until(lambda: run(state) == "active", "systemd has seen it")
 
 
+def test_it_starts_once_another_program_has_given_back_its_port(edge: Edge, run: Run) -> None:
+    """systemd itself has it until then."""
+    run(f"systemctl stop {SERVER.program}")
+    run("systemd-run --quiet --unit=has-the-port --socket-property=ListenStream=80 true")
+    try:
+        run(f"! systemctl start {SERVER.program}")
+    finally:
+        run("systemctl stop has-the-port.socket")
+    until(lambda: edge.ask("/echo").status == 200, "it answers")
+
+
 @pytest.mark.after_reboot
 def test_logs_are_not_for_everybody(run: Run) -> None:
     """They tell who visited what; another application's user on the server must not read them."""
