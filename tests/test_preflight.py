@@ -318,6 +318,42 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {**PAGES, "edge_maintenance_open_paths": ["/healthz"]},
         "edge_maintenance_open_paths: /healthz would be passed to the application in maintenance, and this site has none.",
     ),
+    (
+        {"edge_mounted_below": "Shop", "edge_url_prefix": "/shop"},
+        'edge_mounted_below: "Shop" is not another site of the server. Set app_mounted_below to the app_name of the',
+    ),
+    (
+        {"edge_mounted_below": "guestbook", "edge_url_prefix": "/shop"},
+        'edge_mounted_below: "guestbook" is not another site of the server.',
+    ),
+    (
+        {"edge_mounted_below": "other"},
+        "edge_url_prefix: it is empty, and a site below the domain of other (app_mounted_below) needs",
+    ),
+    (
+        {**PAGES, "edge_mounted_below": "other", "edge_url_prefix": "/shop"},
+        "edge_mounted_below: below the domain of other there can be an application, but no site of files alone",
+    ),
+    (
+        {
+            "edge_mounted_below": "other",
+            "edge_url_prefix": "/shop",
+            "edge_paths": [{"path": "/shop/a", "allow": ["::1"]}, {"path": "/shop/b", "requests_per_minute": 9}],
+        },
+        "are about who gets in, which is for other to say, whose domain it is (app_mounted_below). Move them to edge_paths of its",
+    ),
+    (
+        {
+            "edge_mounted_below": "other",
+            "edge_url_prefix": "/shop",
+            "edge_paths": [{"path": "/shopping", "body_limit": "1g"}],
+        },
+        "edge_paths: /shopping are not below /shop (app_url_prefix), where this site is. Write",
+    ),
+    (
+        {"edge": "apache", "edge_mounted_below": "other", "edge_url_prefix": "/shop"},
+        "edge_mounted_below: only nginx can have several applications below one domain. Set edge to nginx here and for other,",
+    ),
     ({"edge_http3": True, "edge_tls": "off"}, "edge_http3: HTTP/3 needs HTTPS, and edge_tls is off"),
     *(
         (
@@ -399,6 +435,11 @@ GOOD_CASES: list[dict[str, Any]] = [
     },
     {"app_health_path": "/healthz?deep=1", "gunicorn_settings": {"logconfig_dict": {"version": 1}, "proc_name": None}},
     {"app_static_url": "/", "app_url_prefix": "/a/b-c.d"},
+    {
+        "edge_mounted_below": "other",
+        "edge_url_prefix": "/shop",
+        "edge_paths": [{"path": "/", "timeout_seconds": 9}, {"path": "/Shop/x", "body_limit": "1g"}],
+    },
     {"app_server": "uwsgi"},
     {"app_server": "granian"},
     {"certificates_source": "acme", "edge_server_names": ["book.example.org", "203.0.113.5"]}

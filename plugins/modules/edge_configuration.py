@@ -51,8 +51,8 @@ options:
     default: []
   absent:
     description:
-      - Paths below O(root) that must not exist, such as those of a site that is removed. A folder further down that is
-        left empty goes with them.
+      - Globs below O(root) of what must not exist unless O(files) names it, such as the files of a site that is removed. A folder
+        further down that is left empty goes with them.
     type: list
     elements: str
     default: []

@@ -269,10 +269,45 @@ def test_an_application_moves_below_a_path_and_back() -> None:
             for path in ("/", "/sea"):
                 assert TIDES.ask(path).headers["Location"] == "/sea/"
             assert status(TIDES, app_url_prefix="/sea")["edge"] == {"status": 200, "problem": ""}
+            below_the_domain_of_the_other()
         finally:
             code, output = TIDES.playbook("site")
         assert code == 0, output
         assert TIDES.ask("/sea/").status == 404
+        assert GUESTBOOK.ask("/sea/").status == 404
+
+
+def below_the_domain_of_the_other() -> None:
+    """The one is at a path of the other's domain: with its own pages, files, maintenance and log, and nothing outside the path."""
+    where: dict[str, Any] = {
+        "app_url_prefix": "/sea",
+        "app_mounted_below": "guestbook",
+        "app_domains": [GUESTBOOK.address],
+    }
+    code, output = TIDES.playbook("site", **where)
+    assert code == 0, output
+    page = GUESTBOOK.ask("/sea/")
+    assert b": tide " in page.body
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert GUESTBOOK.ask("/sea").headers["Location"] == "/sea/"
+    assert GUESTBOOK.ask("/sea/static/site.css").status == 200
+    for path in ("/sea/static/none.css", "/sea/.env", "/sea/none", "/season"):
+        assert GUESTBOOK.ask(path).status == 404
+    with pytest.raises(OSError, match=r"reset|closed"):
+        TIDES.ask("/sea/")  # its own domain is gone
+    assert status(TIDES, **where)["edge"] == {"status": 200, "problem": ""}
+    assert "GET /sea/.env" in TIDES.host.check_output("cat /var/log/nginx/tides.access.log")
+    assert TIDES.playbook("maintenance", state="on", **where)[0] == 0
+    closed = GUESTBOOK.ask("/sea/")
+    assert (closed.status, closed.headers["Retry-After"]) == (503, "600")
+    assert GUESTBOOK.ask("/sea/static/site.css").status == 200
+    assert TIDES.playbook("maintenance", state="off", **where)[0] == 0
+    code, output = TIDES.playbook("site", "--check", app_url_prefix="/sea", app_mounted_below="guestbook")
+    assert code != 0
+    assert "app_domains: tides.test is not a name of guestbook" in " ".join(output.split())
+    code, output = GUESTBOOK.playbook("remove", remove="guestbook")
+    assert code != 0
+    assert f"tides on {SERVER} is below the domain of guestbook" in " ".join(output.split())
 
 
 def test_maintenance_closes_the_one_site_and_leaves_assets_and_the_other_open() -> None:

@@ -40,7 +40,8 @@ class EdgeFiles:
         self.links: dict[str, str] = {}
         self.written = [path for path in self.files if not self.stands(path)]
         links = [path for path in map(self.below, module.params["unlinked"]) if (self.root / path).is_symlink()]
-        absent = [path for path in map(self.below, module.params["absent"]) if os.path.lexists(self.root / path)]
+        matched = [file for glob in map(self.below, module.params["absent"]) for file in sorted(self.root.glob(glob))]
+        absent = [path for path in (str(file.relative_to(self.root)) for file in matched) if path not in self.files]
         self.removed = [*links, *absent, *self.secrets.former()]
         self.removed += [path for path in self.orphans() if path not in self.removed]
         # A reload does not make up for a missed restart.
@@ -110,11 +111,10 @@ class EdgeFiles:
         there = (path for path in (self.root / folder).glob("*") if path.is_file())
         found = {str(path.relative_to(self.root)): path.read_text(errors="replace") for path in there}
         found |= {path: text.decode() for path, text in self.files.items() if Path(path).parent == Path(folder)}
-        gone = {os.path.normpath(path) for path in self.module.params["absent"]} | set(self.removed)
         return {
             path: text
             for path, text in found.items()
-            if path not in gone and not Path(path).name.startswith((besides, "."))
+            if path not in self.removed and not Path(path).name.startswith((besides, "."))
         }
 
     def outcome(self, folder: Path) -> None:

@@ -1,0 +1,78 @@
+"""Several applications below one domain (`app_mounted_below`): whether they can be where they are said to be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+# slipway/below-guestbook/+shop@tides.conf (roles/edge/vars/main.yml, edge_below_file)
+FILE = re.compile(r"/slipway/below-(?P<owner>[^/]+)/(?P<path>[^/@]*)@(?P<site>[^/@]+)\.conf$")
+
+
+class Site(NamedTuple):
+    """What has a path of a domain."""
+
+    owner: str  # the site whose domain it is
+    path: str  # "" is the whole of it
+    site: str
+
+
+def sites_of(files: Iterable[str]) -> list[Site]:
+    """Return the sites that a server's files tell of; other paths are passed over."""
+    found = (FILE.search(file) for file in files)
+    return [Site(one["owner"], one["path"].replace("+", "/"), one["site"]) for one in found if one]
+
+
+def sites_below(files: Iterable[str], owner: str) -> list[str]:
+    """Return the names of the sites that are below the domain of another."""
+    return sorted(one.site for one in sites_of(files) if one.owner == owner != one.site)
+
+
+def below_complaints(
+    files: Sequence[str], site: str, *, below: str, path: str, host: str, keeps_domain: bool = True
+) -> list[str]:
+    """Return why a site cannot be at a path of a domain: sentences, none where it can.
+
+    files: paths of a server's files; below: whose domain it is, "" is the site's own; host: the server, as a message calls it;
+    keeps_domain: whether others can be below the site's own domain.
+    """
+    known = sites_of(files)
+    said = []
+    if below and (below, below) not in {(one.owner, one.site) for one in known}:
+        said.append(
+            f"app_mounted_below: {host} has no site {below} in nginx with a domain of its own. Deploy {below} there first (its site.yml), "
+            "or correct the name."
+        )
+    said += [
+        f"app_url_prefix: {path} of {below or site}'s domain is taken by {one.site} on {host}. Choose another path, or move {one.site} "
+        "first."
+        for one in known
+        if (one.owner, one.path) == (below or site, path) and one.site != site
+    ]
+    others = sites_below(files, site)
+    if others and (below or not keeps_domain):
+        said.append(
+            f"app_mounted_below: {', '.join(others)} on {host} is below the domain of {site}, which would give it up. Move or remove that "
+            "first."
+        )
+    return said
+
+
+def name_complaints(names: Iterable[str], owner: str, known: Sequence[str]) -> list[str]:
+    """Return which names of a site are not those of the one below whose domain it is: a sentence, none where all are."""
+    others = [name for name in names if name not in known]
+    if not others:
+        return []
+    return [
+        f"app_domains: {', '.join(others)} is not a name of {owner}, below whose domain this site is (app_mounted_below). Set app_domains "
+        f"to its names: [{', '.join(known)}]."
+    ]
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Callable[..., object]]:
+        """Return the filters by the names they have in templates."""
+        return {"below_complaints": below_complaints, "name_complaints": name_complaints, "sites_below": sites_below}

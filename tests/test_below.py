@@ -1,0 +1,120 @@
+"""Several applications below one domain: what is refused, and what the files of the owner and of the others say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.flask.plugins.filter.below import below_complaints, name_complaints, sites_below
+
+from test_edge_sites import edge_file, site_file
+
+FOLDER = "/etc/nginx/slipway/below-guestbook"
+FILES = [
+    "/usr/sbin/postfix",
+    f"{FOLDER}/@guestbook.conf",
+    f"{FOLDER}/+sea@tides.conf",
+    f"{FOLDER}/+a+b@other.conf",
+    "/etc/nginx/slipway/below-apart/+mine@apart.conf",
+]
+TIDES = {
+    "edge_site_name": "tides",
+    "edge_mounted_below": "guestbook",
+    "edge_url_prefix": "/sea",
+    "edge_upstream_socket": "/run/tides/app.sock",
+    "edge_static_url": "/sea/static/",
+    "edge_static_roots": ["/srv/tides/current/public"],
+    "edge_static_kinds": ["css"],
+}
+EVERYTHING: dict[str, Any] = {
+    "edge_static_index": "index.html",
+    "edge_static_index_fallback": True,
+    "edge_paths": [{"path": "/sea/big", "body_limit": "1g"}, {"path": "/sea/news", "cache": {"valid_seconds": 5}}],
+    "edge_trusted_proxies": ["203.0.113.0/24"],
+    "edge_hsts": True,
+    "edge_maintenance_open_paths": ["/sea/healthz"],
+}
+
+
+@pytest.mark.parametrize(
+    ("site", "below", "path", "said"),
+    [
+        ("guestbook", "", "", ""),
+        ("apart", "", "/mine", ""),
+        ("newcomer", "", "/sea", ""),
+        ("tides", "guestbook", "/sea", ""),
+        ("tides", "guestbook", "/lake", ""),
+        ("newcomer", "guestbook", "/sea/bay", ""),
+        ("newcomer", "apart", "/sea", ""),
+        ("newcomer", "guestbook", "/a/b", "app_url_prefix: /a/b of guestbook's domain is taken by other on www1."),
+        ("newcomer", "apart", "/mine", "app_url_prefix: /mine of apart's domain is taken by apart on www1."),
+        ("guestbook", "", "/sea", "app_url_prefix: /sea of guestbook's domain is taken by tides on www1."),
+        ("newcomer", "nobody", "/sea", "app_mounted_below: www1 has no site nobody in nginx with a domain of its own."),
+        ("newcomer", "tides", "/bay", "app_mounted_below: www1 has no site tides in nginx with a domain of its own."),
+        ("guestbook", "apart", "/book", "app_mounted_below: other, tides on www1 is below the domain of guestbook,"),
+    ],
+)
+def test_no_application_is_below_what_is_not_there_or_takes_the_path_of_another(
+    site: str, below: str, path: str, said: str
+) -> None:
+    complaints = below_complaints(FILES, site, below=below, path=path, host="www1")
+    assert bool(complaints) == bool(said)
+    assert " ".join(complaints).startswith(said)
+
+
+def test_a_site_keeps_its_domain_and_its_server_while_others_are_below_it() -> None:
+    assert sites_below(FILES, "guestbook") == ["other", "tides"]
+    assert sites_below(FILES, "apart") == []
+    (said,) = below_complaints(FILES, "guestbook", below="", path="", host="www1", keeps_domain=False)
+    assert "other, tides on www1 is below the domain of guestbook, which would give it up." in said
+
+
+def test_the_names_are_those_of_the_domain() -> None:
+    known = ["book.test", "www.book.test"]
+    assert name_complaints(["www.book.test"], "guestbook", known) == []
+    (said,) = name_complaints(["book.test", "10.0.0.7"], "guestbook", known)
+    assert said.startswith("app_domains: 10.0.0.7 is not a name of guestbook")
+    assert said.endswith("[book.test, www.book.test].")
+
+
+@pytest.mark.parametrize("case", [TIDES, {**TIDES, **EVERYTHING}, {**TIDES, "edge_upstream_protocol": "uwsgi"}])
+def test_a_site_below_another_s_domain_claims_nothing_outside_its_path(case: dict[str, Any]) -> None:
+    """No server, no name, no address, no certificate; of the other's server it has locations that carry its path or name."""
+    text = edge_file("nginx", r"sites-enabled/tides$", case)
+    assert not re.search(r"^\s*(server \{|server_name|listen|ssl_|location)\b", text, re.MULTILINE)
+    # By these two paths the engine and the maintenance know a site's file.
+    assert "/run/tides/app." in text
+    assert "/slipway/tides/maintenance" in text
+    text = edge_file("nginx", r"below-guestbook/\+sea@tides\.conf$", case)
+    outer = re.findall(r"^location (.+) \{$", text, re.MULTILINE)
+    assert {"= /sea", "^~ /sea/"} < set(outer)
+    assert all(place in ("= /sea", "^~ /sea/") or place.startswith("@tides__") for place in outer)
+    # Nothing leads to a location or a page of the other's.
+    assert set(re.findall(r"@(\w+)", text)) == set(re.findall(r"@(tides__\w+)", text))
+    assert all(place.startswith("/sea/") for place in re.findall(r"^ +location (?:=|\^~) (\S+)", text, re.MULTILINE))
+    assert not re.search(r"error_page [^;]* /\.slipway", text)
+    # What that server says of all its locations is said again in each of these.
+    assert text.count("include slipway/tides/below.conf;") == len(outer)
+    settings = edge_file("nginx", r"slipway/tides/below\.conf$", case)
+    for directive in ("access_log", "error_log", "gzip ", "X-Forwarded-For|HTTP_X_FORWARDED_FOR"):
+        assert re.search(directive, settings)
+
+
+def test_the_owner_s_server_has_room_for_others_and_keeps_its_passwords_from_them() -> None:
+    text = site_file("nginx", {})
+    assert text.count("include slipway/below-site/*.conf;") == 1
+    assert "set $below_authorization $http_authorization;" in text
+    users = [{"path": "/", "users": {"ada": "$5$aaaaaaaa$aaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}]
+    assert "set $below_authorization $site__authorization;" in site_file("nginx", {"edge_paths": users})
+    assert re.search(
+        r"proxy_set_header Authorization +\$below_authorization;",
+        edge_file("nginx", r"slipway/tides/below\.conf$", TIDES),
+    )
+    claim = edge_file("nginx", r"below-site/@site\.conf$", {})
+    assert "\n# Names: site.test www.site.test *.site.test\n" in claim
+
+
+def test_a_site_that_only_redirects_has_no_room_for_others() -> None:
+    with pytest.raises(ValueError, match="not enough values"):
+        edge_file("nginx", r"below-site/", {"edge_redirect_to": "https://new.test", "edge_upstream_socket": ""})
