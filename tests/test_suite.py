@@ -273,11 +273,14 @@ FAST = LINTERS | {check.name for check in checks.fast_tests()}
     [
         (["roles/gunicorn/tasks/main.yml"], {"gunicorn", "app", "pair"}),
         (["roles/granian/templates/serve.j2"], {"granian", "app", "releases", "matrix", "hostile"}),
-        (["plugins/module_utils/edge/files.py"], {"nginx", "apache", "certificates", "pair", "matrix", "hostile"}),
-        (["roles/edge/tasks/absent.yml"], {"nginx", "apache", "certificates", "pair", "matrix", "hostile"}),
+        (
+            ["plugins/module_utils/edge/files.py"],
+            {"nginx", "apache", "app", "certificates", "pair", "matrix", "hostile"},
+        ),
+        (["roles/edge/tasks/absent.yml"], {"nginx", "apache", "app", "certificates", "pair", "matrix", "hostile"}),
         (
             ["plugins/filter/networks.py"],
-            {"connection_limit", "nginx", "apache", "pair", "certificates", "matrix", "hostile"},
+            {"connection_limit", "nginx", "apache", "app", "pair", "certificates", "matrix", "hostile"},
         ),
         (["molecule/shared/edge_promises/test_promises.py"], {"nginx", "apache"}),
         (["molecule/systemd/files/serve"], {"systemd", "supervisor"}),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from testinfra.host import Host
 
-from applications import PLAYBOOKS, Deploys, active
-from probe import play, said, until
+from applications import Deploys, active
+from probe import ROOT, play, said, until
 
 SOCKETS = """
 import itertools, os, time
@@ -31,16 +31,25 @@ def events():
 """
 # With one worker, as it has to be without a message queue, and an application that is served in threads.
 SOCKETIO = """
+import os
 from flask import Flask, request
 from flask_socketio import SocketIO
+from socketio import RedisManager
 app = Flask(__name__)
-io = SocketIO(app, async_mode="threading")
+queue = {"client_manager": RedisManager(os.environ["REDIS_URL"])} if "REDIS_URL" in os.environ else {}
+io = SocketIO(app, async_mode="threading", **queue)
 @app.get("/")
 def index():
     return {}
 @io.on("ask")
 def answer(word):
     return [word.upper(), io.server.transport(request.sid)]
+@io.on("who")
+def who():
+    return os.getpid()
+@io.on("tell")
+def tell(word):
+    io.emit("told", word)
 """
 # Flask-SocketIO's own client, by a WebSocket alone, by polling alone, and as it is by itself: polling, then a WebSocket.
 TALK = """
@@ -52,6 +61,21 @@ for url in sys.argv[1:]:
         client.connect(url, transports=transports)
         print(url, *client.call("ask", "ahoy", timeout=60))
         client.disconnect()
+"""
+# Clients of both workers, of which one has all others told something.
+TELL = """
+import sys
+import socketio
+clients = {}
+for _ in range(200):
+    client = socketio.SimpleClient(ssl_verify=False)
+    client.connect(sys.argv[1], transports=["websocket"])
+    clients.setdefault(client.call("who", timeout=60), client)
+    if len(clients) == 2:
+        break
+first, second = clients.values()
+first.emit("tell", "ahoy")
+print(*second.receive(timeout=60))
 """
 # Opens a WebSocket and an event stream, says so with a file, waits until both have ended, and connects again. Prints which release
 # greeted at either time. Messages of a server are not masked, and short ones have their length in the second byte (RFC 6455, 5.2).
@@ -113,13 +137,21 @@ def test_a_client_of_flask_socketio_gets_its_answer_through_either_edge(host: Ho
     """
     deploys = Deploys(host, tmp_path)
     settings = {"app_name": "talking", "app_server": "gunicorn", "gunicorn_workers": 1, "gunicorn_threads": 8}
-    deploys.write("flask\nflask-socketio\nsimple-websocket\nrequests\nwebsocket-client\n", "requirements.txt")
+    deploys.write("flask\nflask-socketio\nsimple-websocket\nredis\nrequests\nwebsocket-client\n", "requirements.txt")
     deploys.write(SOCKETIO)
     code, output = deploys.run(**settings)
     assert code == 0, output
-    edges = play(PLAYBOOKS / "edges.yml")
+    edges = play(ROOT / "molecule/app/edges.yml")
     assert edges.returncode == 0, said(edges)
     urls = "https://localhost", "https://localhost:8443"
     answers = host.check_output(f"timeout 300 /srv/talking/current/.venv/bin/python -c %s {' '.join(urls)}", TALK)
     transports = "websocket", "polling", "websocket"
     assert answers.splitlines() == [f"{url} AHOY {transport}" for url in urls for transport in transports]
+    # Several workers, and Slipway's Valkey as the queue through which they reach each other's clients (docs/websockets.md).
+    queue = play(ROOT / "molecule/app/queue.yml")
+    assert queue.returncode == 0, said(queue)
+    env = {"REDIS_URL": "unix:///run/valkey-talking/valkey.sock"}
+    code, output = deploys.run(**{**settings, "app_env": env, "gunicorn_workers": 2, "gunicorn_threads": 100})
+    assert code == 0, output
+    tell = "timeout 300 /srv/talking/current/.venv/bin/python -c %s %s"
+    assert host.check_output(tell, TELL, urls[0]) == "told ahoy"
