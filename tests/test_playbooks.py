@@ -198,6 +198,7 @@ def look(folder: Path, *packages: str) -> list[str]:
     lists = {
         "app_edge_sites": [f"{folder}/none", f"{folder}/site"],
         "app_packages": list(packages),
+        "_app_events": [],
         "app_look_for": [f"{folder}/wanted", f"{folder}/nothing"],
     }
     script = templated(task["ansible.builtin.raw"], {**known, **lists})
