@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.flask.plugins.filter.below import below_complaints, name_complaints, sites_below
 
-from test_edge_sites import edge_file, site_file
+from test_edge_sites import SITE, edge_file, site_file
 
 FOLDER = "/etc/nginx/slipway/below-guestbook"
 FILES = [
@@ -50,23 +50,33 @@ EVERYTHING: dict[str, Any] = {
         ("newcomer", "guestbook", "/a/b", "app_url_prefix: /a/b of guestbook's domain is taken by other on www1."),
         ("newcomer", "apart", "/mine", "app_url_prefix: /mine of apart's domain is taken by apart on www1."),
         ("guestbook", "", "/sea", "app_url_prefix: /sea of guestbook's domain is taken by tides on www1."),
-        ("newcomer", "nobody", "/sea", "app_mounted_below: www1 has no site nobody in nginx with a domain of its own."),
-        ("newcomer", "tides", "/bay", "app_mounted_below: www1 has no site tides in nginx with a domain of its own."),
+        (
+            "newcomer",
+            "nobody",
+            "/sea",
+            "app_mounted_below: www1 has no site nobody in /etc/nginx with a domain of its own.",
+        ),
+        (
+            "newcomer",
+            "tides",
+            "/bay",
+            "app_mounted_below: www1 has no site tides in /etc/nginx with a domain of its own.",
+        ),
         ("guestbook", "apart", "/book", "app_mounted_below: other, tides on www1 is below the domain of guestbook,"),
     ],
 )
 def test_no_application_is_below_what_is_not_there_or_takes_the_path_of_another(
     site: str, below: str, path: str, said: str
 ) -> None:
-    complaints = below_complaints(FILES, site, below=below, path=path, host="www1")
+    complaints = below_complaints(FILES, site, below=below, path=path, host="www1", root="/etc/nginx")
     assert bool(complaints) == bool(said)
     assert " ".join(complaints).startswith(said)
 
 
-def test_a_site_keeps_its_domain_and_its_server_while_others_are_below_it() -> None:
+def test_a_site_keeps_its_domain_and_its_edge_while_others_are_below_it() -> None:
     assert sites_below(FILES, "guestbook") == ["other", "tides"]
     assert sites_below(FILES, "apart") == []
-    (said,) = below_complaints(FILES, "guestbook", below="", path="", host="www1", keeps_domain=False)
+    (said,) = below_complaints(FILES, "guestbook", below="", path="", host="www1", root="/etc/apache2")
     assert "other, tides on www1 is below the domain of guestbook, which would give it up." in said
 
 
@@ -115,6 +125,59 @@ def test_the_owner_s_server_has_room_for_others_and_keeps_its_passwords_from_the
     assert "\n# Names: site.test www.site.test *.site.test\n" in claim
 
 
-def test_a_site_that_only_redirects_has_no_room_for_others() -> None:
+SECTION = re.compile(r"^ *<(\w+) (.*)>\n(?:.*\n)*? *</\1>\n", re.MULTILINE)
+# What a virtual host may have of a site that is below its domain, with the site's own condition, name or path.
+APACHE_SECTIONS = re.compile(
+    r"If \"reqenv\('BELOW'\) == 'tides'( && .*)?\"$|Proxy \"unix:/run/tides/|LocationMatch \"\^/sea/|Directory \"(/srv|/etc/apache2/slipway)/tides/?"
+)
+APACHE_LINES = re.compile(
+    r"Rewrite(Engine|Map|Cond|Rule) |Header .* \"expr=reqenv\('BELOW'\) == 'tides' && |CustomLog .* \"expr=reqenv\('BELOW'\) == 'tides'\"$|"
+    r"SetEnvIf .* (DIGEST_OF_tides|UNDERSCORE)$|ProxyPass \"/sea\" \"unix:/run/tides/app.sock\|http://tides/sea\" |"
+    r"ProxyPassMatch \"\^\(\?=/sea\(\?:/\|\$\)\)"
+)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [TIDES, {**TIDES, **EVERYTHING, "edge_paths": [{"path": "/sea/a", "timeout_seconds": 9, "buffering": False}]}],
+)
+def test_behind_apache_a_site_below_another_s_domain_says_nothing_of_other_requests(case: dict[str, Any]) -> None:
+    text = edge_file("apache", r"sites-enabled/tides\.conf$", case)
+    assert not re.search(r"^\s*[^#\s]", text, re.MULTILINE)
+    # By these two paths the engine and the maintenance know a site's file.
+    assert "/run/tides/app.sock" in text
+    assert "/slipway/tides/maintenance" in text
+    text = edge_file("apache", r"below-guestbook/\+sea@tides\.conf$", case)
+    assert [
+        f"{name} {what}" for name, what in SECTION.findall(text) if not APACHE_SECTIONS.match(f"{name} {what}")
+    ] == []
+    lines = [line.strip() for line in SECTION.sub("", text).splitlines()]
+    assert [line for line in lines if line and line[0] != "#" and not APACHE_LINES.match(line)] == []
+    # Others skip its rules, and its own requests those that follow.
+    rules = [line for line in lines if line.startswith("RewriteRule ")]
+    assert rules[:2] == ['RewriteRule "^" "-" [E=BELOW:tides]', f'RewriteRule "^" "-" [S={len(rules) - 2}]']
+    assert rules[-1] == 'RewriteRule "^" "-" [L]'
+
+
+def test_the_owner_s_virtual_host_has_room_for_others_and_keeps_its_headers_log_and_passwords_from_them() -> None:
+    users = [{"path": "/", "users": {"ada": "$5$aaaaaaaa$aaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}]
+    include = "    IncludeOptional slipway/below-site/*.conf\n"
+    ((before, after),) = (
+        site.split(include) for site in SITE.findall(site_file("apache", {"edge_paths": users})) if include in site
+    )
+    assert "RequestHeader unset Authorization" in before
+    for word in ("E=EDGE_PATH:", "X-Content-Type-Options", "CustomLog"):
+        assert word in before
+        assert word not in after
+    assert "E=MAINTENANCE" not in before
+    assert all(
+        "-z reqenv('BELOW')" in line for line in before.splitlines() if re.search("CustomLog|Header always", line)
+    )
+    claim = edge_file("apache", r"below-site/@site\.conf$", {})
+    assert "\n# Names: site.test www.site.test *.site.test\n" in claim
+
+
+@pytest.mark.parametrize("server", ["nginx", "apache"])
+def test_a_site_that_only_redirects_has_no_room_for_others(server: str) -> None:
     with pytest.raises(ValueError, match="not enough values"):
-        edge_file("nginx", r"below-site/", {"edge_redirect_to": "https://new.test", "edge_upstream_socket": ""})
+        edge_file(server, r"below-site/", {"edge_redirect_to": "https://new.test", "edge_upstream_socket": ""})

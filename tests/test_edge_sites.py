@@ -452,7 +452,8 @@ def test_every_virtual_host_of_apache_has_the_headers_on_errors_too(case: str, n
     for until in (True, False):
         variables = {"edge_response_headers": POLICIES, "edge_http_until_certificate": until}
         for site in SITE.findall(site_file("apache", {**CASES[case], **variables})):
-            assert f'Header always set {name} "{POLICIES[name]}" "expr=-z %{{resp:{name}}}"\n' in site
+            condition = f"expr=-z reqenv('BELOW') && -z %{{resp:{name}}}"
+            assert f'Header always set {name} "{POLICIES[name]}" "{condition}"\n' in site
 
 
 @pytest.mark.parametrize("server", SERVERS)

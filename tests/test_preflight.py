@@ -351,8 +351,13 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "edge_paths: /shopping are not below /shop (app_url_prefix), where this site is. Write",
     ),
     (
-        {"edge": "apache", "edge_mounted_below": "other", "edge_url_prefix": "/shop"},
-        "edge_mounted_below: only nginx can have several applications below one domain. Set edge to nginx here and for other,",
+        {
+            "edge": "apache",
+            "edge_mounted_below": "other",
+            "edge_url_prefix": "/shop",
+            "apache_extra_virtual_host": [__file__],
+        },
+        "apache_extra_virtual_host: a site below the domain of other (app_mounted_below) has no virtual host for directives of your own.",
     ),
     ({"edge_http3": True, "edge_tls": "off"}, "edge_http3: HTTP/3 needs HTTPS, and edge_tls is off"),
     *(

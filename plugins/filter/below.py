@@ -29,19 +29,18 @@ def sites_below(files: Iterable[str], owner: str) -> list[str]:
     return sorted(one.site for one in sites_of(files) if one.owner == owner != one.site)
 
 
-def below_complaints(
-    files: Sequence[str], site: str, *, below: str, path: str, host: str, keeps_domain: bool = True
-) -> list[str]:
+def below_complaints(files: Sequence[str], site: str, *, below: str, path: str, host: str, root: str) -> list[str]:
     """Return why a site cannot be at a path of a domain: sentences, none where it can.
 
     files: paths of a server's files; below: whose domain it is, "" is the site's own; host: the server, as a message calls it;
-    keeps_domain: whether others can be below the site's own domain.
+    root: the folder of the edge that the site is to have, such as /etc/nginx.
     """
-    known = sites_of(files)
+    here = [file for file in files if file.startswith(f"{root}/")]
+    known = sites_of(here)
     said = []
     if below and (below, below) not in {(one.owner, one.site) for one in known}:
         said.append(
-            f"app_mounted_below: {host} has no site {below} in nginx with a domain of its own. Deploy {below} there first (its site.yml), "
+            f"app_mounted_below: {host} has no site {below} in {root} with a domain of its own. Deploy {below} there first (its site.yml), "
             "or correct the name."
         )
     said += [
@@ -50,8 +49,8 @@ def below_complaints(
         for one in known
         if (one.owner, one.path) == (below or site, path) and one.site != site
     ]
-    others = sites_below(files, site)
-    if others and (below or not keeps_domain):
+    others = sites_below(files if below else set(files).difference(here), site)
+    if others:
         said.append(
             f"app_mounted_below: {', '.join(others)} on {host} is below the domain of {site}, which would give it up. Move or remove that "
             "first."
