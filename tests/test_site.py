@@ -126,10 +126,17 @@ def removal(hostvars: dict[str, Any], *, database: bool = False, dry_run: bool =
 def test_a_removal_says_what_is_gone_and_what_is_kept() -> None:
     kept = {"changed": True, "kept": ["shared", "release.log"], "folder": "/var/backups/slipway/book-1"}
     hostvars: dict[str, Any] = {
-        "web1": {"application_removed": kept, "valkey_removed": said("/var/backups/slipway/book-valkey-1")},
+        "web1": {
+            "application_removed": kept,
+            "valkey_removed": {"changed": True, **said("/var/backups/slipway/book-valkey-1")},
+            "mail_relay_removed": {
+                "changed": False,
+                **said("skipped, since /etc/slipway/mail_relay/book does not exist"),
+            },
+        },
         "web2": {
             "application_removed": {"changed": False, "kept": []},
-            "mail_relay_removed": said("/var/backups/slipway/book-mail-1"),
+            "mail_relay_removed": {"changed": True, **said("/var/backups/slipway/book-mail-1")},
         },
         "db1": {"database_dumps": said("/var/backups/slipway/book.dump")},
     }

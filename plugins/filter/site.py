@@ -177,14 +177,15 @@ def site_removal(
             )
         if removed.get("kept"):
             said.append(f"{host}: {', '.join(removed['kept'])} are kept in {removed['folder']}/")
-        said += [
-            f"{host}: the data of its Valkey is kept in {folder}/"
-            for folder in facts.get("valkey_removed", {}).get("stdout_lines", [])
-        ]
-        said += [
-            f"{host}: mail that was not sent yet is kept in {folder}/"
-            for folder in facts.get("mail_relay_removed", {}).get("stdout_lines", [])
-        ]
+        for result, what in (
+            ("valkey_removed", "the data of its Valkey is"),
+            ("mail_relay_removed", "mail that was not sent yet is"),
+        ):
+            ran = facts.get(result, {})
+            # One that had nothing to remove has a line of Ansible's own about that.
+            said += [
+                f"{host}: {what} kept in {folder}/" for folder in ran.get("stdout_lines", []) if ran.get("changed")
+            ]
         if host == db_host:
             dumps = facts.get("database_dumps", {}).get("stdout_lines", [])
             said += [f"{host}: a dump of the database that was removed is kept as {dump}" for dump in dumps]
