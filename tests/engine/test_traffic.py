@@ -155,12 +155,27 @@ def test_systemd_reads_the_units_of_the_folder_again_only_where_they_changed(hos
     start = f"enable --quiet --now {unit.name} slipway-site-sockets.path"
     assert host.told("systemctl") == ["daemon-reload", start]
     site.folder.mount()
-    assert host.told("systemctl") == ["daemon-reload", start, start]
+    assert host.told("systemctl") == ["daemon-reload", start] * 2
     for changed in (unit, watch, repair):
         before = host.told("systemctl")
         changed.write_text("[Unit]\n")
         site.folder.mount()
         assert host.told("systemctl")[len(before) :] == ["daemon-reload", start]
+
+
+def test_a_watch_that_a_run_has_written_and_not_started_is_started_by_the_next(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = host.traffic()
+    site.folder.mount()
+    monkeypatch.setattr(os.path, "ismount", lambda _: True)
+    before = host.told("systemctl")
+    site.folder.mount()
+    assert host.told("systemctl") == before * 2
+    (host.units / "paths.target.wants").mkdir()
+    (host.units / "paths.target.wants" / site.folder.watch.name).symlink_to(site.folder.watch)
+    site.folder.mount()
+    assert host.told("systemctl") == before * 2
 
 
 def test_the_units_of_the_folder_are_taken_away_once(host: Host) -> None:

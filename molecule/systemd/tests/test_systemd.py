@@ -451,6 +451,19 @@ def test_a_directive_that_systemd_does_not_take_is_refused(
     assert site.show("NeedDaemonReload") == "no"
 
 
+def test_a_unit_of_somebody_else_that_systemd_does_not_take_is_no_fault_of_the_site_s(
+    site: Instance, host: Host
+) -> None:
+    other = "/etc/systemd/system/other.service"
+    host.check_output("printf '[Service]\\nExecStart=/bin/true\\nExecStart=/bin/true\\n' > %s", other)
+    host.check_output("ln -s %s /etc/systemd/system/multi-user.target.wants/", other)
+    try:
+        told = host.run("%s verify", site.program)
+        assert told.succeeded, told.stderr
+    finally:
+        host.check_output("rm %s /etc/systemd/system/multi-user.target.wants/other.service", other)
+
+
 # --- Diagnosis and emergencies
 
 

@@ -1,7 +1,4 @@
-"""The files of a web server's configuration, replaced all or none, if the server accepts the outcome.
-
-What is the same for every server; nginx.py and apache.py have what differs.
-"""
+"""A web server's files, replaced all or none, if the server accepts the outcome. nginx.py and apache.py have what differs."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +38,9 @@ class EdgeFiles:
         self.links: dict[str, str] = {}
         self.written = [path for path in self.files if not self.stands(path)]
         links = [path for path in map(self.below, module.params["unlinked"]) if (self.root / path).is_symlink()]
-        matched = [file for glob in map(self.below, module.params["absent"]) for file in sorted(self.root.glob(glob))]
-        absent = [path for path in (str(file.relative_to(self.root)) for file in matched) if path not in self.files]
+        globs = map(self.below, module.params["absent"])
+        named = {path for name in globs for path in glob(name, root_dir=self.root)}  # noqa: PTH207 # dangling links too
+        absent = sorted(named - set(self.files))
         self.removed = [*links, *absent, *self.secrets.former()]
         self.removed += [path for path in self.orphans() if path not in self.removed]
         # A reload does not make up for a missed restart.

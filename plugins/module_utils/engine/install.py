@@ -144,10 +144,8 @@ def own_dependencies(code: Path, default: str = "") -> list[str]:
     return ["--requirement", default or f"{upwards(code)}/default_requirements.txt"]
 
 
-def unread(code: Path, last: list[str], server: str) -> str:
+def unread(code: Path, last: list[str]) -> str:
     """Return what to say of files that do not count. last: the command that installs the application's dependencies."""
-    if server != "uwsgi" and (code / "uwsgi.ini").is_file():
-        return f"app_source: its uwsgi.ini is not read under {server}. Set app_server to uwsgi, or app_module to what it names."
     if last[-1].endswith("/default_requirements.txt"):
         pipfile = " For its Pipfile: pipenv requirements > requirements.txt." if (code / "Pipfile").is_file() else ""
         return (
@@ -169,8 +167,10 @@ def look(code: Path, plan: Plan, tree: Path) -> dict[str, Any]:
         commands = install_commands(code, plan.uv, plan.python)
         file = "uwsgi.ini"
         module = module_of(code, plan)
-        note = unread(code, commands[-1], plan.server)
-        return {"commands": commands, "module": module, "dependencies": dependencies(tree), "note": note}
+        note = unread(code, commands[-1])
+        if plan.server != "uwsgi" and (code / "uwsgi.ini").is_file():
+            note += f" app_source: its uwsgi.ini is not read under {plan.server}. Set app_server to uwsgi, or app_module to what it names."
+        return {"commands": commands, "module": module, "dependencies": dependencies(tree), "note": note.strip()}
     except ValueError as error:  # not TOML, not UTF-8
         return {"wrong": f"app_source: its {file} cannot be read: {error}. Fix it."}
 

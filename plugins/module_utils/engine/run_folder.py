@@ -47,9 +47,10 @@ class RunFolder:
         written = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
         for path in written:
             replace(path, wanted[path])
-        if written:
+        # A run that was cut off may have written them only.
+        watched = (self.watch.parent / "paths.target.wants" / self.watch.name).is_symlink()
+        if written or not watched or not os.path.ismount(self.run / "instances"):
             subprocess.run(["systemctl", "daemon-reload"], check=True, capture_output=True)
-        if written or not os.path.ismount(self.run / "instances"):
             units = [self.mount_unit.name, self.watch.name]
             subprocess.run(["systemctl", "enable", "--quiet", "--now", *units], check=True, capture_output=True)
 
