@@ -104,6 +104,9 @@ def test_a_site_below_another_s_domain_claims_nothing_outside_its_path(case: dic
     assert set(re.findall(r"@(\w+)", text)) == set(re.findall(r"@(tides__\w+)", text))
     assert all(place.startswith("/sea/") for place in re.findall(r"^ +location (?:=|\^~) (\S+)", text, re.MULTILINE))
     assert not re.search(r"error_page [^;]* /\.slipway", text)
+    # No answer of the application leads to what the other keeps from visitors.
+    passing = re.findall(r"^ *(proxy|uwsgi)_pass ", text, re.MULTILINE)
+    assert text.count("_ignore_headers X-Accel-Redirect;") == len(passing) > 0
     # What that server says of all its locations is said again in each of these.
     assert text.count("include slipway/tides/below.conf;") == len(outer)
     settings = edge_file("nginx", r"slipway/tides/below\.conf$", case)

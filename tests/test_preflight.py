@@ -348,7 +348,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
             "edge_url_prefix": "/shop",
             "edge_paths": [{"path": "/shopping", "body_limit": "1g"}],
         },
-        "edge_paths: /shopping are not below /shop (app_url_prefix), where this site is. Write",
+        "edge_paths, edge_maintenance_open_paths: /shopping are not below /shop (app_url_prefix), where this site is. Write",
     ),
     (
         {
