@@ -320,19 +320,19 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"edge_mounted_below": "Shop", "edge_url_prefix": "/shop"},
-        'edge_mounted_below: "Shop" is not another site of the server. Set app_mounted_below to the app_name of the',
+        'app_mounted_below: "Shop" cannot name another application, or is this one. Set it to the app_name of the',
     ),
     (
         {"edge_mounted_below": "guestbook", "edge_url_prefix": "/shop"},
-        'edge_mounted_below: "guestbook" is not another site of the server.',
+        'app_mounted_below: "guestbook" cannot name another application, or is this one.',
     ),
     (
         {"edge_mounted_below": "other"},
-        "edge_url_prefix: it is empty, and a site below the domain of other (app_mounted_below) needs",
+        "app_url_prefix: it is empty, and a site below the domain of other (app_mounted_below) needs",
     ),
     (
         {**PAGES, "edge_mounted_below": "other", "edge_url_prefix": "/shop"},
-        "edge_mounted_below: below the domain of other there can be an application, but no site of files alone",
+        "app_mounted_below: only an application can be below the domain of other, and this site has none",
     ),
     (
         {

@@ -181,7 +181,7 @@ def test_what_was_committed_travels_from_a_folder_as_it_does_from_a_url(reposito
     assert from_folder.notes == from_url.notes
     (said,) = from_folder.notes
     assert said.startswith(
-        "app_source: takes along cities.sqlite, .env, as git tracks it. Leave it out with app_source_exclude, "
+        "app_source: what git tracks travels to the server with each release, so does cities.sqlite, .env. "
     )
     assert packing.pack(str(repository), exclude=["!.env", "!cities.sqlite"]).notes == []
 

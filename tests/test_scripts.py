@@ -211,7 +211,7 @@ files={tmp_path}/conf/*.conf
 
 def test_what_supervisor_refuses_is_what_a_start_says(supervisor: Instance, tmp_path: Path) -> None:
     """Silence would be taken for a release that is well."""
-    said = "supervisor_program, or another file in {}: Supervisor says: ERROR: CANT_REREAD"
+    said = "Supervisor does not take the files in {}. Correct supervisor_program, or the file of somebody else that it names: ERROR"
     script = supervisor.program.read_text()
     supervisor.program.write_text(script.replace("\nstdout_logfile=", "\npriority=abc\nstdout_logfile=", 1))
     with pytest.raises(subprocess.CalledProcessError) as error:

@@ -142,6 +142,7 @@ def test_lost_requests_are_counted_by_one_scenario_at_a_time(tmp_path: Path, mon
     (tmp_path / "test_other.py").write_text(COUNTS_ONCE)
     paths = [str(checks.ROOT / folder) for folder in ("molecule/shared", "tools", "tools/suite")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.delenv("PYTEST_PLUGINS", raising=False)  # the suite's own
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_module.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -40,8 +40,8 @@ def below_complaints(files: Sequence[str], site: str, *, below: str, path: str, 
     said = []
     if below and (below, below) not in {(one.owner, one.site) for one in known}:
         said.append(
-            f"app_mounted_below: {host} has no site {below} in {root} with a domain of its own. Deploy {below} there first (its site.yml), "
-            "or correct the name."
+            f"app_mounted_below: {host} has no site {below} in {root} with a domain of its own. Run its site.yml first, "
+            "with the same edge as here; or correct the name."
         )
     said += [
         f"app_url_prefix: {path} of {below or site}'s domain is taken by {one.site} on {host}. Choose another path, or move {one.site} "
@@ -52,8 +52,8 @@ def below_complaints(files: Sequence[str], site: str, *, below: str, path: str, 
     others = sites_below(files if below else set(files).difference(here), site)
     if others:
         said.append(
-            f"app_mounted_below: {', '.join(others)} on {host} is below the domain of {site}, which would give it up. Move or remove that "
-            "first."
+            f"{'app_mounted_below' if below else 'edge'}: {site} would give up its domain there, and on {host} these applications are below it: "
+            f"{', '.join(others)}. Remove them first, or take app_mounted_below out of their inventories and run their site.yml."
         )
     return said
 
@@ -64,8 +64,8 @@ def name_complaints(names: Iterable[str], owner: str, known: Sequence[str]) -> l
     if not others:
         return []
     return [
-        f"app_domains: {', '.join(others)} is not a name of {owner}, below whose domain this site is (app_mounted_below). Set app_domains "
-        f"to its names: [{', '.join(known)}]."
+        f"app_domains: {', '.join(others)} is not among the domains of {owner}, which this site shares (app_mounted_below). Set app_domains "
+        f"to those: [{', '.join(known)}]."
     ]
 
 

@@ -31,16 +31,17 @@ HERE = {
     "GUNICORN_CONF": "gunicorn_settings",
     "PRE_START_PATH": "prestart.sh in the application's folder",
 }
+NO_PORT = "a unix socket for the app server, and nginx_listen for the site's own ports"
 # Names that a user, or an application, may well have for something else.
 COMMON = {
-    "HOST": "nginx_listen",
-    "PORT": "nginx_listen",
-    "BIND": "nginx_listen",
+    "HOST": NO_PORT,
+    "PORT": NO_PORT,
+    "BIND": NO_PORT,
     "TIMEOUT": "gunicorn_timeout_seconds",
     "GRACEFUL_TIMEOUT": "gunicorn_graceful_timeout_seconds",
     "KEEP_ALIVE": "gunicorn_keepalive_seconds",
     "THREADS": "gunicorn_threads",
-    "WORKER_CLASS": "gunicorn_settings",
+    "WORKER_CLASS": "gunicorn_worker_class",
     "ACCESS_LOG": "gunicorn_settings",
     "GUNICORN_CMD_ARGS": "gunicorn_settings",
     "LOG_LEVEL": "gunicorn_log_level",
@@ -50,7 +51,7 @@ COMMON = {
 def advice(name: str, known: Mapping[str, str] = HERE) -> str:
     """Return what to say of a variable; empty where it is not among those of the templates."""
     here = known.get(name)
-    return f"it belongs to a container template and has no effect here. Slipway's is {here} ({PAGE})." if here else ""
+    return f"it is known from container templates and has no effect here. Slipway has {here} ({PAGE})." if here else ""
 
 
 def advice_on_settings(names: Iterable[str]) -> list[str]:

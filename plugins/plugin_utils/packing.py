@@ -91,8 +91,8 @@ def notes(left: dict[str, str], taken: dict[str, str], sizes: dict[str, int], ar
         )
     if taken:
         said.append(
-            f"app_source: takes along {in_short(taken)}, as git tracks it. Leave it out with app_source_exclude, or name it there with an "
-            "exclamation mark first, such as '!data/cities.db', if it is meant. Secrets belong in app_env."
+            f"app_source: what git tracks travels to the server with each release, so does {in_short(taken)}. If that is not wanted, list it in "
+            "app_source_exclude; if it is, list it there with an exclamation mark first, such as '!data/cities.db'. Secrets belong in app_env."
         )
     large = sorted((name for name in sizes if sizes[name] > LARGE_FILE), key=lambda name: -sizes[name])
     named = [f"{name} ({sizes[name] // 1_000_000} MB)" for name in large[:MOST_NAMED]]

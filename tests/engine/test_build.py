@@ -99,7 +99,10 @@ def test_a_database_that_is_down_is_named_where_the_application_asks_it_when_imp
     [
         (
             "dist",
-            ["app_static_dir: the release has no folder 'dist'. Name one of the source's, or have app_build make it."],
+            [
+                "app_static_dir: the release has no folder 'dist', so no static files are published. Set it to a folder of the source, "
+                "or have app_build make this one."
+            ],
         ),
         ("static", []),
     ],

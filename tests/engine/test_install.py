@@ -155,7 +155,7 @@ def test_a_failed_install_names_the_variable_to_set(command: str, output: str, s
         ({"pyproject.toml": PROJECT}, ""),
         (
             {"pyproject.toml": PROJECT, "uwsgi.ini": ""},
-            "its uwsgi.ini is not read under gunicorn. Set app_server to uwsgi, or",
+            "its uwsgi.ini is not read under gunicorn. Set app_server to uwsgi; or",
         ),
     ],
 )

@@ -304,7 +304,7 @@ def below_the_domain_of_the_other() -> None:
     assert TIDES.playbook("maintenance", state="off", **where)[0] == 0
     code, output = TIDES.playbook("site", "--check", app_url_prefix="/sea", app_mounted_below="guestbook")
     assert code != 0
-    assert "app_domains: tides.test is not a name of guestbook" in " ".join(output.split())
+    assert "app_domains: tides.test is not among the domains of guestbook" in " ".join(output.split())
     code, output = GUESTBOOK.playbook("remove", remove="guestbook")
     assert code != 0
     assert f"tides on {SERVER} is below the domain of guestbook" in " ".join(output.split())

@@ -145,7 +145,7 @@ def publish_static(release: Release, plan: Plan) -> list[str]:
     # The folder itself may be a link out of the source.
     if plan.static_dir not in ("", FLASK_STATIC) and not source.is_dir():
         return [
-            f"app_static_dir: the release has no folder {plan.static_dir!r}. Name one of the source's, or have app_build make it."
+            f"app_static_dir: the release has no folder {plan.static_dir!r}, so no static files are published. Set it to a folder of the source, or have app_build make this one."
         ]
     if not plan.static_dir or not source.is_dir() or not source.resolve().is_relative_to(code.resolve()):
         return []

@@ -169,7 +169,8 @@ def look(code: Path, plan: Plan, tree: Path) -> dict[str, Any]:
         module = module_of(code, plan)
         note = unread(code, commands[-1])
         if plan.server != "uwsgi" and (code / "uwsgi.ini").is_file():
-            note += f" app_source: its uwsgi.ini is not read under {plan.server}. Set app_server to uwsgi, or app_module to what it names."
+            note += f" app_source: its uwsgi.ini is not read under {plan.server}. Set app_server to uwsgi; or name in app_module what it "
+            note += "names, such as main:app, and leave it out (app_source_exclude)."
         return {"commands": commands, "module": module, "dependencies": dependencies(tree), "note": note.strip()}
     except ValueError as error:  # not TOML, not UTF-8
         return {"wrong": f"app_source: its {file} cannot be read: {error}. Fix it."}

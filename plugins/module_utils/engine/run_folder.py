@@ -95,14 +95,14 @@ CollectMode=inactive-or-failed
 
 [Service]
 Type=oneshot
-# Who removes the folder may still be at it.
+# Whoever removes the folder may not have finished.
 ExecCondition=/bin/sleep 1
-# After a switch, all that was made for it is there.
+# Go on only where a link is missing. After a deploy, none is.
 ExecCondition=/bin/sh -c '! {links}'
 ExecStart=/usr/bin/systemctl start {self.mount_unit.name}
 ExecStart=/usr/bin/systemd-tmpfiles --create {self.tmpfiles}
 ExecStart={self.home}/current/bin/instance restart
-# What was removed meanwhile the watch has not seen: begin again.
+# The watch saw nothing meanwhile: look once more. A link that is missing starts this again.
 ExecStart=/bin/sh -c '{links}'
 Restart=on-failure
 """,
