@@ -826,15 +826,6 @@ def test_a_second_dry_run_sees_nothing_to_change(play: Play) -> None:
 
 
 @pytest.mark.one_debian
-def test_a_run_that_was_cut_off_before_systemd_read_its_file_is_finished_by_the_next(play: Play, run: Run) -> None:
-    needs_reload = f"systemctl show --value --property=NeedDaemonReload {SERVER.program}"
-    run(f"touch /etc/systemd/system/{SERVER.program}.service.d/slipway-restart.conf")
-    assert run(needs_reload).strip() == "yes"
-    assert changes(play(sites=["two"])) > 0
-    assert run(needs_reload).strip() == "no"
-
-
-@pytest.mark.one_debian
 def test_an_address_that_no_site_listens_on_any_more_is_closed(edge: Edge, play: Play) -> None:
     """The second site moves to another port and back; the one left behind is free for others."""
     unknown = "GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n"
