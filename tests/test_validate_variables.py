@@ -91,7 +91,7 @@ def test_a_variable_of_a_container_template_is_answered_with_what_is_set_here(na
     wrong, strange = judge(name)
     (said,) = strange if name in COMMON else wrong
     assert len(wrong + strange) == 1
-    assert said.startswith(f"{name}: it is known from container templates and has no effect here. Slipway has {here} (")
+    assert said.startswith(f"{name}: container templates have it, and here it has no effect. Slipway has {here} (")
     assert judge(name, own=[name]) == ([], [])
     variable, _, place = here.partition(" ")
     assert any(f"`{name}" in row[1] and variable in row[3] for row in ROWS if len(row) > 3)
@@ -102,7 +102,7 @@ def test_one_among_the_application_s_settings_is_a_warning() -> None:
     """An application may read LISTEN_PORT itself. It may well read PORT."""
     (sentence,) = container_templates.advice_on_settings(["MAIL_SERVER", "LISTEN_PORT", "PORT"])
     assert sentence.startswith(
-        "app_env.LISTEN_PORT: it is known from container templates and has no effect here. Slipway has nginx_listen"
+        "app_env.LISTEN_PORT: container templates have it, and here it has no effect. Slipway has nginx_listen"
     )
 
 

@@ -51,7 +51,7 @@ COMMON = {
 def advice(name: str, known: Mapping[str, str] = HERE) -> str:
     """Return what to say of a variable; empty where it is not among those of the templates."""
     here = known.get(name)
-    return f"it is known from container templates and has no effect here. Slipway has {here} ({PAGE})." if here else ""
+    return f"container templates have it, and here it has no effect. Slipway has {here} ({PAGE})." if here else ""
 
 
 def advice_on_settings(names: Iterable[str]) -> list[str]:
