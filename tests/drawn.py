@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.slipway.flask.plugins.plugin_utils import forms, values
+from ansible_collections.slipway.flask.plugins.plugin_utils import forms
 from hypothesis import strategies as st
 
 import readers
@@ -278,7 +278,7 @@ class Made:
 def made(role: str, name: str, found: Any) -> Made | None:
     """Return what a role makes of a value of a variable; None where it is refused."""
     spec = rendered.specs(role)[name]
-    if values.complaints(name, found, spec) or rendered.refused(role, {name: found}):
+    if rendered.complaints(role, {name: found}):
         return None
     harmless_one = Plain(name, found, spec)
     plain = _plain_files(role, json.dumps({name: harmless_one.value}))

@@ -103,32 +103,10 @@ def _templar(role: str, variables: dict[str, Any]) -> Templar:
     return Templar(loader=LOADER, variables={**known, "vars": known})
 
 
-def refused(role: str, variables: dict[str, Any]) -> str:
-    """Return what a role's own checks, which preflight asks, say of variables; empty where nothing."""
-    file = ROLES / role / "tasks" / {"app": "preflight.yml", "postgresql": "main.yml"}.get(role, "arguments.yml")
-    for task in _read(file) or []:
-        check = task.get("ansible.builtin.assert") or task.get("ansible.builtin.fail")
-        if not check or ("when" in task and "ansible.builtin.assert" in task):
-            continue
-        if "ansible_check_mode" in str(task.get("when")) or "app_found" in str(check):
-            continue
-        templar = _templar(role, {**task.get("vars", {}), **variables})
-        conditions = check.get("that", task.get("when"))
-        fine = all(
-            templar.evaluate_conditional(condition)
-            for condition in (conditions if isinstance(conditions, list) else [conditions])
-        )
-        if fine == ("ansible.builtin.fail" in task):
-            return str(templar.template(check.get("fail_msg", check.get("msg"))))
-    return ""
-
-
-def complaints(role: str) -> list[str]:
-    """Return what is wrong with the values that a role has where nobody sets any."""
-    roles = ", ".join(map(repr, family(role)))
-    found: list[str] = _templar(role, {}).template(
-        trust_as_template(f"{{{{ query('slipway.flask.complaints', {roles}) }}}}")
-    )
+def complaints(role: str, variables: dict[str, Any] | None = None) -> list[str]:
+    """Return what a role says of variables, as preflight asks it; by default of those that it has where nobody sets any."""
+    asked = trust_as_template(f"{{{{ query('slipway.flask.complaints', '{role}') }}}}")
+    found: list[str] = _templar(role, variables or {}).template(asked)
     return found
 
 

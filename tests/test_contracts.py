@@ -71,7 +71,7 @@ def test_one_more_app_server_is_its_role_and_a_word(collection: Path) -> None:
             },
             "vars": {"app_wired_env": {}},
         },
-        {"ansible.builtin.include_role": {**role, "tasks_from": "arguments"}},
+        {"ansible.builtin.assert": {"that": "query('slipway.flask.complaints', _app_server) == []"}},
         {"ansible.builtin.include_role": role},
     ]
     play = {"hosts": "app", "gather_subset": ["!all", "!min", "distribution", "hardware"], "roles": ["wiring"]}
@@ -110,7 +110,7 @@ def test_one_more_app_server_is_its_role_and_a_word(collection: Path) -> None:
 def test_each_entry_point_that_a_contract_names_is_there(contract: Path) -> None:
     table = contract.read_text().partition("| entry point |")[2].partition("\n\n")[0]
     names = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    assert len(names) > 1
+    assert names
     missing = [
         f"{role}: {name}"
         for role in KINDS[contract.stem]

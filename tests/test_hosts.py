@@ -120,11 +120,13 @@ def test_a_group_that_is_missing_is_an_error(
 ) -> None:
     """It may be misspelt; one without hosts says that it is meant."""
     preflight = play_of("preflight.yml", "Check before anything is changed")["tasks"]
-    task = task_of(preflight, "Check the groups of the inventory")
+    task = task_of(preflight, "Check what the inventory chooses, and its groups")
     wired = {"hosts": "all", "gather_facts": False, "roles": [str(ROOT / "playbooks/roles/wiring")]}
-    (tmp_path / "asked.yml").write_text(yaml.safe_dump([{**wired, "tasks": [task]}]))
+    (tmp_path / "roles").symlink_to(ROOT / "roles")
+    (tmp_path / "playbooks").mkdir()
+    (tmp_path / "playbooks/asked.yml").write_text(yaml.safe_dump([{**wired, "tasks": [task]}]))
     given = [f"--extra-vars={json.dumps(variables)}", f"--inventory={inventory(tmp_path, **groups)}"]
-    code, said = run(ROOT, tmp_path / "asked.yml", *given)
+    code, said = run(ROOT, tmp_path / "playbooks/asked.yml", *given)
     assert (code == 0) is good, said
     missing = ", ".join(f"{group} {groups.get(group, 'missing')}" for group in ("edge", "app", "db"))
     assert good or f"Now: {missing}." in said

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from ansible_collections.slipway.flask.plugins.filter.pg_settings import setting
+from ansible_collections.slipway.flask.plugins.filter.pg_settings import mistakes, setting
 
 
 @pytest.mark.parametrize(
@@ -20,3 +22,11 @@ from ansible_collections.slipway.flask.plugins.filter.pg_settings import setting
 )
 def test_a_value_is_quoted_as_postgresql_reads_it(value: object, written: str) -> None:
     assert setting(value) == written
+
+
+def test_a_mistake_is_told_with_the_values_at_fault_and_the_fix() -> None:
+    checks: list[dict[str, Any]] = [
+        {"cause": "Not an address", "wrong": ["a b", 7], "fix": "List addresses."},
+        {"cause": "Two owners", "wrong": [], "fix": "Give one."},
+    ]
+    assert mistakes(checks) == ['Not an address: "a b", 7. List addresses.']

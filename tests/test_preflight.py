@@ -473,7 +473,10 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     hosts |= {f"good-{number}": {**GOOD, **variables} for number, variables in enumerate(GOOD_CASES)}
     (folder / "unhashed-gunicorn.txt").write_text("gunicorn==26.0.0\n")
     (folder / "gunicorn.txt").write_text(f"gunicorn==26.0.0 \\\n    --hash=sha256:{64 * '0'}\n")
+    others = ["app", "connection_limit", "certificates", "supervisor", "systemd", "valkey", "mail_relay"]
+    asked = [*others, "{{ edge }}", "{{ app_server }}"]
     here = {
+        "asked": asked,
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "app_domains": ["site.test"],
@@ -502,30 +505,15 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         **dict.fromkeys(["gunicorn_workers", "granian_workers", "granian_blocking_threads"], 2),
     }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": here}}))
-    roles = [
-        "app",
-        "connection_limit",
-        "certificates",
-        "edge",
-        "nginx",
-        "apache",
-        "supervisor",
-        "systemd",
-        "valkey",
-        "mail_relay",
-        "{{ app_server }}",
-    ]
+    roles = [*asked, "edge", "apache", "nginx"]
     tasks = [
         {"ansible.builtin.import_tasks": str(ROOT / "playbooks/roles/wiring/tasks/app_name.yml")},
         {"slipway.flask.validate_variables": {"roles": roles, "path": str(ROOT / "roles"), "others": ["edge"]}},
+        {
+            "ansible.builtin.fail": {"msg": "{{ query('slipway.flask.complaints', *asked) | join('\n') }}"},
+            "when": "query('slipway.flask.complaints', *asked) != []",
+        },
         {"ansible.builtin.import_role": {"name": "slipway.flask.app", "tasks_from": "preflight"}},
-        {"ansible.builtin.include_role": {"name": "slipway.flask.{{ edge }}", "tasks_from": "arguments"}},
-        {"ansible.builtin.import_role": {"name": "slipway.flask.valkey", "tasks_from": "arguments"}},
-        {"ansible.builtin.import_role": {"name": "slipway.flask.mail_relay", "tasks_from": "arguments"}},
-        {"ansible.builtin.import_role": {"name": "slipway.flask.connection_limit", "tasks_from": "arguments"}},
-        {"ansible.builtin.import_role": {"name": "slipway.flask.certificates", "tasks_from": "arguments"}},
-        {"ansible.builtin.include_role": {"name": "slipway.flask.{{ app_server }}", "tasks_from": "arguments"}},
-        {"ansible.builtin.import_role": {"name": "slipway.flask.supervisor", "tasks_from": "arguments"}},
     ]
     # As a host's variable, it would give way to the facts that were not gathered.
     facts = {"ansible_facts": {"distribution_major_version": "{{ debian }}"}}

@@ -27,7 +27,7 @@ SOMETIMES: dict[str, Any] = {
 @pytest.mark.parametrize("role", drawn.ROLES)
 def test_what_is_drawn_for_is_not_refused_by_itself(role: str) -> None:
     """Otherwise each draw is, and tells nothing."""
-    assert rendered.refused(role, {}) == ""
+    assert rendered.complaints(role) == []
 
 
 @pytest.mark.parametrize("role", drawn.ROLES)

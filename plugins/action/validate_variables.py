@@ -177,11 +177,10 @@ class ActionModule(ActionBase):
         options = {
             name: option for role in self._task.args["roles"] for name, option in options_of(roles, role).items()
         }
-        # What the user set comes first: from what is wrong there, the playbooks make what is wrong with other variables.
+        # From what is wrong here, the playbooks make what is wrong with other variables: the lookup `complaints` has those.
         problems += self.wrong([name for name in options if name in own], options, variables)
         if not problems:
             problems = missing(variables, options)
-            problems += self.wrong([name for name in options if name in variables], options, variables)
             strange += container_templates.advice_on_settings(self._templar.template(variables.get("app_env", {})))
         if problems:
             raise AnsibleActionFail(

@@ -1,8 +1,9 @@
-"""Values of postgresql.conf."""
+"""What the role postgresql is given: values of postgresql.conf, and what is wrong with them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -15,9 +16,18 @@ def setting(value: object) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
+def mistakes(checks: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each check that finds something: the cause, the values that are wrong, and the fix."""
+    return [
+        f"{check['cause']}: {', '.join(json.dumps(value) for value in wrong)}. {check['fix']}"
+        for check in checks
+        if (wrong := check["wrong"])
+    ]
+
+
 class FilterModule:
     """What Ansible finds here."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"postgresql_setting": setting}
+        return {"postgresql_mistakes": mistakes, "postgresql_setting": setting}
