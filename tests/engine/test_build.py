@@ -270,7 +270,7 @@ def test_files_that_two_releases_have_alike_are_kept_once(source: Build, host: H
     host.program("uv", f"{UV}\ncase $* in venv*) mkdir ../.venv/lib; echo library > ../.venv/lib/large.so ;; esac")
     # A name as long as a file may have, and those of a temporary file.
     names = ["x" * 255, "model.bin", ".model.bin.next", ".shared.next"]
-    source.files |= {"notes.txt": "one", "linked/model.bin": "large", **dict.fromkeys(names, "large")}
+    source.files |= {"notes.txt": "one", "linked/model.bin": "large", **dict.fromkeys(names, "large"), "static/site.css": "a"}
     first, _ = source.make()
     (host.home / "current").symlink_to(f"releases/{first.id}")
     source.files |= {"notes.txt": "two", "main.py": "app = 1\n"}
@@ -280,6 +280,7 @@ def test_files_that_two_releases_have_alike_are_kept_once(source: Build, host: H
         return (first.path / name).stat().st_ino == (second.path / name).stat().st_ino
 
     assert is_kept_once(".venv/lib/large.so")
+    assert is_kept_once("public/static/site.css")  # with its time, by which a browser knows it again
     assert [name for name in names if not is_kept_once(f"code/{name}")] == []
     assert not is_kept_once("code/notes.txt")
     assert not is_kept_once("code/main.py")

@@ -231,7 +231,7 @@ def make(release: Release, plan: Plan) -> Made:
             keep_pages(release, refused)
         seal(release, plan.user)
         if current := linked(release.home / "current"):
-            for name in (release.tree.name, ".venv"):
+            for name in (release.tree.name, ".venv", "public"):
                 keep_once(release.path / name, release.home / "releases" / current / name)
         schema = schema_of(release, plan, module, note) if plan.has_application else []
         pages = {} if plan.has_application else {"pages": True}
