@@ -77,6 +77,26 @@ def test_an_inventory_without_hosts_is_an_error(tmp_path: Path, name: str, missi
     assert "PLAY [" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [("deploy", "app, edge"), ("rollback", "app, edge"), ("certificate", "edge"), ("maintenance", "edge")],
+)
+def test_a_limit_that_leaves_out_every_host_it_is_for_is_an_error(tmp_path: Path, name: str, groups: str) -> None:
+    hosts = inventory(tmp_path, app=["one"], edge=["one"], db=["two"])
+    code, said = run(ROOT, f"playbooks/{name}.yml", f"--inventory={hosts}", "--limit=two")
+    assert code != 0
+    assert f"--limit two: this leaves no host of the groups {groups}, which the run is for. Nothing was changed." in said
+    assert "PLAY [" not in said
+
+
+@pytest.mark.parametrize(("name", "limit"), [("site", "two"), ("status", "two"), ("deploy", "one"), ("deploy", "o*")])
+def test_a_limit_to_some_of_its_hosts_is_none(tmp_path: Path, name: str, limit: str) -> None:
+    hosts = inventory(tmp_path, app=["one"], edge=["one"], db=["two"])
+    code, said = run(ROOT, f"playbooks/{name}.yml", f"--inventory={hosts}", f"--limit={limit}", "--list-hosts")
+    assert code == 0
+    assert "--limit" not in said
+
+
 def test_a_misspelt_inventory_is_an_error_also_next_to_a_good_one(tmp_path: Path) -> None:
     hosts = inventory(tmp_path, app=["one"], edge=["one"], db=[])
     code, said = run(ROOT, "playbooks/status.yml", f"--inventory={hosts}", f"--inventory={tmp_path}/prodution")

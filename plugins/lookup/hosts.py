@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible import context
 from ansible.errors import AnsibleLookupError
+from ansible.inventory.manager import InventoryManager
 from ansible.plugins.lookup import LookupBase
 
 DOCUMENTATION = r"""
@@ -14,13 +15,18 @@ author: Slipway (!UNKNOWN)
 short_description: The hosts of a play, where the run can do what it is for
 description:
   - Ansible ends well where an inventory cannot be read, has none of the hosts that a playbook is for, and where C(--tags) or
-    C(--start-at-task) leave out what it is for. A check in a task would be left out, too. The keyword C(hosts) is evaluated always.
+    C(--start-at-task) leave out what it is for, or C(--limit) all hosts that it is for. A check in a task would be left out, too. The
+    keyword C(hosts) is evaluated always.
 options:
   _terms:
     description: The groups. One of them must have a host.
     type: list
     elements: str
     required: true
+  needed:
+    description: The groups of which C(--limit) must leave a host, where they are not those of the play.
+    type: list
+    elements: str
 """
 
 EXAMPLES = r"""
@@ -63,10 +69,23 @@ def problem(arguments: dict[str, Any], groups: dict[str, list[str]], wanted: lis
 class LookupModule(LookupBase):
     """See DOCUMENTATION."""
 
-    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **_: Any) -> list[str]:
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         """Return the pattern of the play's hosts."""
-        if not context.CLIARGS.get("syntax") and (
-            wrong := problem(context.CLIARGS, (variables or {})["groups"], terms)
-        ):
+        self.set_options(var_options=variables, direct=kwargs)
+        if context.CLIARGS.get("syntax"):
+            return [":".join(terms)]
+        if wrong := problem(context.CLIARGS, (variables or {})["groups"], terms):
             raise AnsibleLookupError(wrong)
+        needed = self.get_option("needed") or terms
+        if (limit := context.CLIARGS.get("subset")) and not self.left(limit, needed):
+            raise AnsibleLookupError(
+                f"--limit {limit}: this leaves no host of the groups {', '.join(needed)}, which the run is for. Nothing was changed. "
+                "Name one of theirs, or leave --limit out."
+            )
         return [":".join(terms)]
+
+    def left(self, limit: str, groups: list[str]) -> bool:
+        """Whether a limit leaves a host of some groups. Ansible keeps the inventory to itself: it is read again."""
+        inventory = InventoryManager(loader=self._loader, sources=list(context.CLIARGS["inventory"]))
+        inventory.subset(limit)
+        return bool(inventory.list_hosts(":".join(groups)))
