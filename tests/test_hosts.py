@@ -97,6 +97,25 @@ def test_a_limit_to_some_of_its_hosts_is_none(tmp_path: Path, name: str, limit: 
     assert "--limit" not in said
 
 
+@pytest.mark.parametrize("name", ["status", "logs", "rollback"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"edge": None}, "edge: null is not a web server that Slipway supports. Set it to nginx or apache."),
+        ({"app_domains": None}, "app_domains: it is empty (null). Give it a value, or take the line out."),
+    ],
+    ids=["edge", "app_domains"],
+)
+def test_what_every_playbook_goes_by_is_checked_without_preflight(
+    tmp_path: Path, name: str, wrong: dict[str, None], message: str
+) -> None:
+    hosts = inventory(tmp_path, app=["one"], edge=["one"], db=[])
+    code, said = run(ROOT, f"playbooks/{name}.yml", f"--inventory={hosts}", f"--extra-vars={json.dumps(wrong)}")
+    assert code != 0
+    assert message in said
+    assert "_Ansible" not in said
+
+
 def test_a_misspelt_inventory_is_an_error_also_next_to_a_good_one(tmp_path: Path) -> None:
     hosts = inventory(tmp_path, app=["one"], edge=["one"], db=[])
     code, said = run(ROOT, "playbooks/status.yml", f"--inventory={hosts}", f"--inventory={tmp_path}/prodution")
