@@ -229,6 +229,19 @@ def test_the_status_works_with_an_application_that_is_down_and_tells_of_its_cert
     until(lambda: TIDES.ask("/").status == 200, "the application is up again")
 
 
+def test_the_status_names_what_is_down_around_an_application() -> None:
+    host = GUESTBOOK.host
+    services = "nginx postgresql@17-main valkey-server@guestbook"
+    host.check_output(f"systemctl stop {services}")
+    try:
+        output = shown(GUESTBOOK, down="database guestbook: ")
+    finally:
+        host.check_output(f"systemctl start {services}")
+    for name in ("nginx on", "Valkey: "):
+        assert name in output
+    until(lambda: GUESTBOOK.ask("/").status == 200, "the application is up again")
+
+
 def test_the_logs_of_application_edge_and_database_are_shown_of_this_application_alone() -> None:
     host = GUESTBOOK.host
     for site in (GUESTBOOK, TIDES):
