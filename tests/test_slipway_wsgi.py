@@ -157,8 +157,12 @@ def test_the_visitor_is_the_same_with_proxy_fix_and_without(
         ("", False),  # it is not Flask's
     ],
 )
-def test_a_secret_key_that_can_be_guessed_is_logged_and_no_other(
-    load: Load, capfd: pytest.CaptureFixture[str], setting: str, *, weak: bool
+def test_a_secret_key_that_can_be_guessed_is_told_to_the_gate_and_never_through_the_edge(
+    load: Load, setting: str, *, weak: bool
 ) -> None:
-    load(f"{APPLICATION}\n{setting}\n")
-    assert (WEAK_KEY in capfd.readouterr().err.splitlines()) is weak
+    application = load(f"{APPLICATION}\n{setting}\n")
+    for through_edge in ({}, {"HTTP_X_FORWARDED_FOR": "203.0.113.7"}):
+        started: list[Any] = []
+        environ = {"SCRIPT_NAME": "", "PATH_INFO": "/", **through_edge}
+        application(environ, lambda *arguments, said=started: said.extend(arguments))
+        assert (WEAK_KEY in dict(started[1])) is (weak and not through_edge)

@@ -27,7 +27,7 @@ class Answer:
     """What came back for a request; status 0 and the reason as body where nothing did.
 
     lane: which of the clients that asked at once. connection: how many the client had opened by then. seconds: how long
-    the answer took.
+    the answer took. headers: by their names in small letters.
     """
 
     status: int
@@ -35,6 +35,7 @@ class Answer:
     lane: int
     connection: int
     seconds: float
+    headers: dict[str, str]
 
     @property
     def json(self) -> Any:
@@ -74,14 +75,16 @@ class Connection(http.client.HTTPConnection):
 def send(connection: Connection, lane: int, url: str, headers: dict[str, str]) -> Answer:
     """Send one request."""
     begin = time.monotonic()
+    got: dict[str, str] = {}
     try:
         connection.request("GET", url, headers=headers)
         response = connection.getresponse()
         status, body = response.status, response.read().decode()
+        got = {name.lower(): value for name, value in response.getheaders()}
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         status, body = 0, repr(error)
-    return Answer(status, body, lane, connection.opened, time.monotonic() - begin)
+    return Answer(status, body, lane, connection.opened, time.monotonic() - begin, got)
 
 
 def main(path: str, urls: list[str], lanes: int, keep: bool, headers: dict[str, str]) -> list[Answer]:

@@ -53,7 +53,7 @@ settled:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check, ask, start, weak_key
+from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check, ask, start
 from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, INSTANCES, STEP, step, traffic_of
 from ansible_collections.slipway.flask.plugins.module_utils.engine.protocol import check_release
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
@@ -74,14 +74,13 @@ def main() -> None:
     traffic, release = traffic_of(params), Release(params["home"], params["id"])
     check = Check(params["health_path"], params["health_host"], params["health_timeout"])
     active = traffic.active == release.id
-    answers = active and (release.is_pages or not ask(traffic.socket(release.id), check, 10))
+    answers = active and (release.is_pages or not ask(traffic.socket(release.id), check, 10).wrong)
     settled = answers and not traffic.others(release.id)
     if not answers and not module.check_mode:
         with step(module) as deploy:
             deploy.note(step="gate", id=release.id)
             check_release(release, params["edge_sites"], traffic.run)
-            start(traffic, release, check, undo=params["undo"])
-            if warning := weak_key(release):
+            if warning := start(traffic, release, check, undo=params["undo"]):
                 module.warn(warning)
     module.exit_json(changed=not answers, settled=settled)
 

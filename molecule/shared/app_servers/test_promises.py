@@ -119,8 +119,10 @@ def test_what_the_application_prints_is_logged_at_once(plain: Instance) -> None:
     until(lambda: "ahoy" in plain.log.splitlines(), "the line is in the log")
 
 
-def test_a_secret_key_that_can_be_guessed_is_logged(plain: Instance) -> None:
-    until(lambda: "slipway: the secret_key is unset or short" in plain.log, "the line is in the log")
+def test_a_secret_key_that_can_be_guessed_is_told_to_the_gate_alone(plain: Instance) -> None:
+    """The edge adds whom it asks for."""
+    (gate,), (edge,) = plain.ask("/"), plain.ask("/", headers={"X-Forwarded-For": "192.0.2.7"})
+    assert ("x-slipway-weak-key" in gate.headers, "x-slipway-weak-key" in edge.headers) == (True, False)
 
 
 def test_the_application_cannot_speak_for_the_service(plain: Instance) -> None:

@@ -13,8 +13,12 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release, complaint
 from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import POLL_SECONDS, Traffic
 
-# What bin/gunicorn.conf.py and bin/slipway_wsgi.py log where Flask's key is None or has fewer than 16 bytes.
-WEAK_KEY = "slipway: the secret_key is unset or short"
+# A header of bin/slipway_wsgi.py's to the gate alone, where Flask's key is None or has fewer than 16 bytes.
+WEAK_KEY = "X-Slipway-Weak-Key"
+WEAK_KEY_WARNING = (
+    "The application's secret_key is unset or shorter than 16 bytes: sessions fail, or a visitor can forge them. Set it in the application, "
+    "app.config['SECRET_KEY'] = os.environ['SECRET_KEY']; the server makes a good one where app_env has none."
+)
 
 
 class Check(NamedTuple):
@@ -23,6 +27,13 @@ class Check(NamedTuple):
     path: str
     host: str
     timeout: float
+
+
+class Answer(NamedTuple):
+    """What an instance answered. wrong: what is wrong with it, empty where all is well. weak_key: whether it has WEAK_KEY."""
+
+    wrong: str
+    weak_key: bool = False
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -39,45 +50,47 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self.path))
 
 
-def ask(path: Path, check: Check, timeout: float) -> str:
-    """Ask for the health path over a socket; return what is wrong with the answer, empty where all is well."""
+def ask(path: Path, check: Check, timeout: float) -> Answer:
+    """Ask for the health path over a socket, once."""
     connection = UnixConnection(path, timeout)
     try:
         connection.request("GET", check.path, headers={"Host": check.host, "User-Agent": "slipway-health"})
-        status = connection.getresponse().status
+        response = connection.getresponse()
     except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a path that is not ASCII
-        return f"no answer ({str(error) or type(error).__name__})"
+        return Answer(f"no answer ({str(error) or type(error).__name__})")
     finally:
         connection.close()
-    return f"answered {status}" if status >= 500 else ""
+    wrong = f"answered {response.status}" if response.status >= 500 else ""
+    return Answer(wrong, WEAK_KEY in response.headers)
 
 
-def healthy(traffic: Traffic, release: Release, check: Check) -> str:
-    """Ask the instance until it answers or the time is over; return what was wrong last."""
+def healthy(traffic: Traffic, release: Release, check: Check) -> Answer:
+    """Ask the instance until it answers well or the time is over; return its last answer."""
     deadline = time.monotonic() + check.timeout
     while True:
         left = max(1.0, deadline - time.monotonic())
-        wrong = ask(traffic.socket(release.id), check, left)
-        if not wrong or time.monotonic() >= deadline:
-            return wrong
+        answer = ask(traffic.socket(release.id), check, left)
+        if not answer.wrong or time.monotonic() >= deadline:
+            return answer
         # An answer that is wrong fills the log; it is asked for again less often than one that is not there yet.
-        time.sleep(1 if wrong.startswith("answered") else POLL_SECONDS)
+        time.sleep(1 if answer.wrong.startswith("answered") else POLL_SECONDS)
 
 
-def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> None:
-    """Start the instance and wait until it is healthy. Raises ReleaseError, with nothing new left running.
+def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> str:
+    """Start the instance and wait until it is healthy; return what to warn of. Raises ReleaseError, with nothing new left running.
 
     undo: whether it is brought back. One that answered before is not marked failed for not answering now.
     """
     if release.is_pages:  # its build has seen the front page
-        return
+        return ""
     active = traffic.active
     traffic.make_run_folder(traffic.answering)
     release.note(running=True, started=int(time.time()))
     started = release.instance("start")
-    wrong = complaint(started) if started.returncode else healthy(traffic, release, check)
+    answer = Answer(complaint(started)) if started.returncode else healthy(traffic, release, check)
+    wrong = answer.wrong
     if not wrong:
-        return
+        return WEAK_KEY_WARNING if answer.weak_key else ""
     wanted = f"It must answer GET {check.path} with a status below 500 within {check.timeout} s (app_health_timeout_seconds)."
     log = release.log
     end = f"\nIts last log lines:\n{log}"
@@ -89,13 +102,3 @@ def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> No
     stopped = f"It was stopped; the release that was active before still is. {release.by_hand(traffic.user)}"
     message = f"{begin} did not come up: {wrong}. {wanted} {stopped}{end}{read_only(log, release.path / 'code')}"
     raise ReleaseError(message) if undo else release.fail(message)
-
-
-def weak_key(release: Release) -> str:
-    """Return what to say where a running release has a secret key that can be guessed; empty where it has none such."""
-    if release.is_pages or WEAK_KEY not in release.log:
-        return ""
-    return (
-        "The application's secret_key is unset or shorter than 16 bytes: sessions fail, or a visitor can forge them. Set it in the application, "
-        "app.config['SECRET_KEY'] = os.environ['SECRET_KEY']; the server makes a good one where app_env has none."
-    )
