@@ -64,6 +64,7 @@ def whoami() -> ResponseReturnValue:
         address=request.remote_addr,
         scheme=request.scheme,
         host=request.host,
+        root=request.url_root,
         served_by=served_by(),
     )
 

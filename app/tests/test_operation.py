@@ -86,7 +86,7 @@ def test_a_trusted_proxy_tells_address_and_scheme(make_client: Callable[..., Fla
     client = make_client(trusted_proxies=1)
     seen = client.get("/api/whoami", headers=FORWARDED | {"Host": "book.example"}).get_json()
     assert (seen["address"], seen["scheme"]) == ("203.0.113.7", "https")
-    assert seen["host"] == "book.example"
+    assert (seen["host"], seen["root"]) == ("book.example", "https://book.example/")
 
 
 def test_an_address_made_up_by_the_visitor_is_not_believed(

@@ -35,13 +35,13 @@ class WrongError(Exception):
 class Visitors:
     """The visitors of the site at an address, from the start of a `with` to its end.
 
-    keep: whether connections are kept. A reload of nginx closes those that are idle, as HTTP allows.
+    prefix: the path of the domain below which the site is. keep: whether connections are kept. A reload of nginx closes those that are idle, as HTTP allows.
     wrong: all that was not as it should be. pages: when (monotonic seconds) a page came, and from which release. written:
     entries that were acknowledged. unknown: entries that were sent, and not acknowledged.
     """
 
-    def __init__(self, address: str, *, keep: bool = True) -> None:
-        self.address, self.keep = address, keep
+    def __init__(self, address: str, prefix: str = "", *, keep: bool = True) -> None:
+        self.address, self.prefix, self.keep = address, prefix, keep
         self.wrong: list[str] = []
         self.pages: list[tuple[float, str]] = []
         self.written: set[str] = set()
@@ -129,14 +129,15 @@ class Visitors:
         self.wrong.append("a visitor went home: MOST_SECONDS or MOST_ROUNDS are over")
 
     def _go_round(self, connection: http.client.HTTPConnection, entry: str) -> None:
-        page = self._send(connection, "GET", "/")
+        page = self._send(connection, "GET", f"{self.prefix}/")
         release, style = RELEASE.search(page), STYLE.search(page)
         if not release or not style:
             raise WrongError(f"GET /: no page of the book: {page[:200]!r}")
         self.pages.append((time.monotonic(), release[1].decode()))
         self._send(connection, "GET", style[1].decode())
         self.unknown.add(entry)
-        answer = self._send(connection, "POST", "/api/entries", json.dumps({"name": NAME, "message": entry}))
+        written = json.dumps({"name": NAME, "message": entry})
+        answer = self._send(connection, "POST", f"{self.prefix}/api/entries", written)
         if json.loads(answer)["message"] != entry:
             raise WrongError(f"POST {entry}: {answer!r}")
         self.written.add(entry)

@@ -10,12 +10,14 @@ import gzip
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from testinfra.host import Host
@@ -41,6 +43,8 @@ WAYS = [
 ]
 CHOSEN = WAYS if os.environ.get("SLIPWAY_MATRIX") == "all" else WAYS[:3]
 SPEAKS_UWSGI = WAYS[0]
+# The path below which the application is (app_url_prefix), where it is not at the root: each edge has its own way to pass it on.
+PREFIXES = {WAYS[0]: "/visitors/book", WAYS[1]: "/book"}
 Way = tuple[str, str, str]
 SERVICES = {"nginx": "nginx", "apache": "apache2"}
 
@@ -61,6 +65,7 @@ def attempt(playbook: str, way: Way, **variables: object) -> subprocess.Complete
     """Run one of Slipway's playbooks with a way chosen; return how it ended."""
     chosen: dict[str, object] = dict(zip(("app_server", "app_process_manager", "edge"), way, strict=True))
     chosen["edge_upstream_protocol"] = "uwsgi" if way == SPEAKS_UWSGI else "http"
+    chosen["app_url_prefix"] = PREFIXES.get(way, "")
     return play(ROOT / playbook, inventory=ENVIRONMENT, **{**chosen, **variables})
 
 
@@ -95,25 +100,47 @@ def main_process(host: Host, way: Way, release: str) -> str:
     return str(host.check_output(ask)).strip()
 
 
-def assert_site_works(host: Host) -> None:
+def assert_site_works(host: Host, prefix: str = "") -> None:
     """Pages, static files, compression, and what the application knows of its visitor."""
     release = active(host)
-    until(lambda: release in SITE.ask("/").body.decode(), "the page of the active release")
+    until(lambda: release in SITE.ask(f"{prefix}/").body.decode(), "the page of the active release")
     accept = {"Accept-Encoding": "gzip"}
-    style = SITE.ask("/static/style.css", headers=accept)
+    style = SITE.ask(f"{prefix}/static/style.css", headers=accept)
     assert (style.status, style.headers["Content-Encoding"]) == (200, "gzip")
-    assert gzip.decompress(style.body) == SITE.ask("/static/style.css").body
-    page = SITE.ask("/", headers=accept)
+    assert style.headers["Content-Security-Policy"] is None  # the application would add it: the edge sends the file
+    assert gzip.decompress(style.body) == SITE.ask(f"{prefix}/static/style.css").body
+    page = SITE.ask(f"{prefix}/", headers=accept)
     assert (page.status, page.headers["Content-Encoding"]) == (200, "gzip")
-    assert SITE.ask("/static/harbour.png", headers=accept).headers["Content-Encoding"] is None
+    assert SITE.ask(f"{prefix}/static/harbour.png", headers=accept).headers["Content-Encoding"] is None
     with socket.create_connection((SITE.address, 80)) as connection:
         mine = connection.getsockname()[0]
     for attempted in (
         {},
         {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.test"},
     ):
-        seen = SITE.ask("/api/whoami", headers=attempted).json
-        assert (seen["address"], seen["scheme"], seen["host"]) == (mine, "http", SITE.address)
+        seen = SITE.ask(f"{prefix}/api/whoami", headers=attempted).json
+        assert (seen["address"], seen["root"]) == (mine, f"http://{SITE.address}{prefix}/")
+
+
+def assert_all_is_below(prefix: str) -> None:
+    """Links, a redirect and the session's cookie are below the prefix, and nothing outside of it is the site's."""
+    page = SITE.ask(f"{prefix}/")
+    links = re.findall(r'(?:href|src|action)="([^"#]+)"', page.body.decode())
+    assert links
+    assert [link for link in links if not link.startswith(f"{prefix}/")] == []
+    assert [link for link in links if SITE.ask(link).status != 200] == []
+    cookie, *attributes = page.headers["Set-Cookie"].split("; ")
+    assert f"Path={prefix}" in attributes
+    token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', page.body.decode())
+    assert token, page
+    form = urlencode({"csrf_token": token[1], "name": "A visitor", "message": "from below"})
+    headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
+    signed = SITE.ask(f"{prefix}/", method="POST", body=form.encode(), headers=headers)
+    assert (signed.status, signed.headers["Location"]) == (303, f"{prefix}/#entries")
+    for path in ("/", prefix):
+        assert SITE.ask(path).headers["Location"] == f"{prefix}/"
+    for path in ("/static/style.css", "/api/whoami", "/healthz", f"{prefix}s/", f"{prefix}{prefix}/"):
+        assert SITE.ask(path).status == 404, path
 
 
 def assert_nothing_else_runs(host: Host, way: Way) -> None:
@@ -184,22 +211,24 @@ def test_the_protocol_of_the_edge_is_changed_both_ways_and_loses_no_request(sour
 @pytest.mark.lost_requests
 @pytest.mark.parametrize("way", CHOSEN, ids="-".join)
 def test_every_way_keeps_every_promise(source: Path, way: Way) -> None:
-    host = SITE.host
+    host, prefix = SITE.host, PREFIXES.get(way, "")
     change(source)
     run("site.yml", way, app_source=str(source))
-    assert_site_works(host)
+    assert_site_works(host, prefix)
+    if prefix:
+        assert_all_is_below(prefix)
     assert_nothing_else_runs(host, way)
 
     # A second deploy and a rollback lose no request.
     first = active(host)
     change(source)
-    with Visitors(SITE.address) as visitors:
+    with Visitors(SITE.address, prefix) as visitors:
         visitors.all_come_round()
         # With werkzeug's ProxyFix, which does not get in the way of what Slipway tells the application itself.
         run("playbooks/deploy.yml", way, app_source=str(source), app_env={"TRUSTED_PROXIES": 1})
         visitors.all_come_round()
         second = active(host)
-        assert_site_works(host)
+        assert_site_works(host, prefix)
         run("playbooks/rollback.yml", way)
         visitors.all_come_round()
     assert visitors.wrong == []
@@ -211,13 +240,14 @@ def test_every_way_keeps_every_promise(source: Path, way: Way) -> None:
     # What crashes comes back, and so does all of it after a restart of the server.
     main = main_process(host, way, first)
     host.check_output("kill -9 %s", main)
-    until(lambda: SITE.ask("/").status == 200 and main_process(host, way, first) != main, "the site after a crash")
+    page = f"{prefix}/"
+    until(lambda: SITE.ask(page).status == 200 and main_process(host, way, first) != main, "the site after a crash")
     # The folder of the instances is a mount point, which rm leaves where it is.
     host.run("rm -rf /run/guestbook; umount /run/guestbook/instances; rm -rf /run/guestbook")
     link = host.file("/run/guestbook/app.sock")
-    until(lambda: link.exists and SITE.ask("/").status == 200, "the site after its sockets were removed")
+    until(lambda: link.exists and SITE.ask(page).status == 200, "the site after its sockets were removed")
     program = [sys.executable, str(ROOT / "tools/servers"), "reboot", SITE.server]
     subprocess.run(program, check=True, capture_output=True)
     host = SITE.host
-    assert_site_works(host)
+    assert_site_works(host, prefix)
     assert_nothing_else_runs(host, way)
