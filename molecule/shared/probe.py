@@ -106,14 +106,14 @@ def server(name: str) -> dict[str, str]:
     return known
 
 
-def administrator(name: str) -> Host:
-    """Return a server as root sees it, however one logs in."""
+def administrator(name: str, *, sudo: bool = True) -> Host:
+    """Return a server as root sees it, however one logs in. sudo: otherwise as who logs in sees it."""
     known = server(name)
     return get_host(
         f"ssh://{known['ansible_user']}@{known['ansible_host']}",
         ssh_identity_file=known["ansible_ssh_private_key_file"],
         ssh_extra_args=known["ansible_ssh_common_args"],
-        sudo=known["ansible_user"] != "root",
+        sudo=sudo and known["ansible_user"] != "root",
     )
 
 

@@ -12,6 +12,8 @@ from probe import ROOT, Site, administrator
 
 ENVIRONMENTS = Path(__file__).parents[1] / "environments"
 TRIXIE = Site(ENVIRONMENTS / "guestbook-trixie", "guestbook", "default-trixie")
+# Logged in to as a user who may sudo.
+BOOKWORM = Site(ENVIRONMENTS / "guestbook-bookworm", "guestbook", "default-bookworm")
 
 testinfra_hosts = ["localhost"]
 
@@ -131,6 +133,23 @@ def test_a_server_without_python_is_refused() -> None:
     assert code != 0
     assert "ansible_python_interpreter: default-trixie has no program /usr/bin/python3" in output
     assert "apt-get install python3" in output
+
+
+def test_a_password_that_sudo_wants_is_asked_for(tmp_path: Path) -> None:
+    """What the message recommends is enough; the file is what --ask-become-pass would have typed."""
+    password = tmp_path / "password"
+    password.write_text("s3cret\n")
+    # The last rule that fits counts.
+    BOOKWORM.host.check_output("echo deploy:s3cret | chpasswd && echo 'deploy ALL=(ALL) ALL' > /etc/sudoers.d/password")
+    try:
+        without, said = BOOKWORM.playbook("preflight")
+        with_password, output = BOOKWORM.playbook("preflight", f"--become-password-file={password}")
+    finally:
+        user = administrator("default-bookworm", sudo=False)
+        user.check_output("echo s3cret | sudo --stdin --prompt= rm /etc/sudoers.d/password")
+    assert without != 0
+    assert "sudo on default-bookworm wants a password, and has none or a wrong one. Add --ask-become-pass" in said
+    assert with_password == 0, output
 
 
 def test_a_site_that_only_redirects_is_not_an_application_as_well() -> None:
