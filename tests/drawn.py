@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +119,7 @@ HARMLESS = {
     "edge_static_url": "/harmless/",
     "edge_tls_certificate": "/harmless.pem",
     "edge_tls_key": "/harmless.pem",
+    "edge_tls_names": "site.test",
     "edge_trusted_proxies": "203.0.113.5",
     "edge_upstream_socket": "/harmless/app.sock",
     "nginx_cache_max_size": "16m",
@@ -305,13 +307,21 @@ def _difference(plain: readers.Words, found: readers.Words, instead: dict[str, s
     """
     if len(plain) != len(found):
         return f"{len(plain)} words became {len(found)}"
-    pattern = re.compile("|".join(map(re.escape, sorted(instead, key=len, reverse=True))) or r"(?!)")
     for one, other in zip(plain, found, strict=True):
         before, after = (word if isinstance(word, tuple) else (word.strip(),) for word in (one, other))
-        expected, escaped = (
-            tuple(pattern.sub(lambda match: change(instead[match[0]]), part).strip() for part in before)  # noqa: B023
-            for change in (str, re.escape)
-        )
-        if type(one) is not type(other) or after not in (before, expected, escaped):
-            return f"{after} in the place of {expected}"
+        fine = [before, *(_replaced(before, instead, written) for written in (str, re.escape, _with_any_slash))]
+        if type(one) is not type(other) or after not in fine:
+            return f"{after} in the place of {fine[1]}"
     return ""
+
+
+def _with_any_slash(text: str) -> str:
+    """Return the regular expression of a path in which a slash may be written as %2F (Apache's, of edge_static_url)."""
+    return re.escape(text).replace("/", "(?:/|%2[Ff])+")
+
+
+def _replaced(words: tuple[str, ...], instead: dict[str, str], written: Callable[[str], str]) -> tuple[str, ...]:
+    """Return words with each harmless text in them replaced, in the way in which both are written there."""
+    texts = {written(plain): written(text) for plain, text in instead.items()}
+    pattern = re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or r"(?!)")
+    return tuple(pattern.sub(lambda match: texts[match[0]], word).strip() for word in words)

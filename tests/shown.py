@@ -178,10 +178,12 @@ def difference(role: str, folder: Path) -> str:
     patterns = {word: ".*" if notation.search(text) else re.escape(text.strip()) for word, text in instead.items()}
     words = re.compile("|".join(sorted(map(re.escape, patterns), key=len, reverse=True)) or "(?!)")
     for before, after in zip(plain, found, strict=True):
-        parts = words.split(before)
+        parts = words.split(before.strip())
         expected = re.escape(parts[0])
         for word, part in zip(words.findall(before), parts[1:], strict=True):
             expected += patterns[word] + re.escape(part)
-        if after.strip() != before.strip() and not re.fullmatch(expected.strip(), after.strip(), re.DOTALL):
+        # Nor does white space count before a value that is only that.
+        expected = re.sub(r"(\\\s)+\Z", "", expected)
+        if after.strip() != before.strip() and not re.fullmatch(expected, after.strip(), re.DOTALL):
             return f"{after!r} in the place of {before!r}"
     return ""

@@ -499,6 +499,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "edge_site_name": "guestbook",
         "edge_server_names": "{{ app_domains }}",
         "edge_tls_certificate": "/etc/ssl/site.pem",
+        "edge_tls_key": "/etc/ssl/site.pem",
+        "edge_tls_nameless": "/etc/ssl/site.pem",
         "edge_upstream_socket": "/run/guestbook/app.sock",
         "app_server": "gunicorn",
         "hashed": f"{folder}/gunicorn.txt",

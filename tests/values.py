@@ -41,7 +41,8 @@ a2dismod --quiet --force alias autoindex negotiation status > /dev/null
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=site -keyout /tmp/key -out /tmp/certificate 2> /dev/null
 for file in /etc/ssl/site.pem /harmless.pem; do cat /tmp/certificate /tmp/key > $file; done
 """
-# What is theirs to judge: a regular expression, a setting, a directive. They name what they do not take, and it is not put in place.
+# What is theirs to judge: a regular expression, a setting, a directive, a number that is too small, a file that is not there. They
+# name what they do not take, and it is not put in place.
 MEANING = (
     *(
         "invalid parameter",
@@ -51,6 +52,7 @@ MEANING = (
     ),
     *("Regular expression could not be compiled", "systemd does not take", "conflicting"),
     *("click.exceptions", "WSGI daemon process", "Invalid value for", "supervisord does not take it"),
+    *("worker_connections are not enough", "cannot load certificate", "does not exist or is empty"),
 )
 
 # What free text could add to a file of each role where nobody looks, (role, file, after what, text): the programs have to tell it.

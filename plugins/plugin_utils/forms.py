@@ -20,6 +20,7 @@ _PLACE = Form(r"(/[A-Za-z0-9_.@+-]+)+/?", "the full path of a folder, of letters
 _FILE = Form(rf"({_PLACE.pattern})?", "a full path, of letters, digits and _ . @ + -")
 _VERSION = Form(r"[0-9][A-Za-z0-9.!+-]*", "a version, such as 1.2.3")
 _CALENDAR = Form(r"[A-Za-z0-9*:,./~ _+-]+", "a calendar expression of systemd, such as daily or Mon 03:00")
+_USER = Form(r"[a-z_][a-z0-9_-]*", "the name of a user or group")
 _PROGRAM = Form(r"[a-z][a-z0-9_]*", "the name of a program: lower-case letters, digits and underscores, a letter first")
 _DIRECTIVE = Form(r"[A-Za-z][A-Za-z0-9]*", "the name of a directive of systemd, such as LimitNOFILE")
 
@@ -41,7 +42,6 @@ FORMS = {
     "edge_acme_webroot": _FILE,
     "edge_tls_certificate": _FILE,
     "edge_tls_key": _FILE,
-    "edge_tls_names": Form(r"[A-Za-z0-9.*:-]+", "a host name or an address"),
     "edge_tls_nameless": _FILE,
     "edge_upstream_switch": _FILE,
     "edge_static_immutable_names": Form(r".*[^\\]", "a regular expression that ends without a backslash"),
@@ -62,7 +62,7 @@ FORMS = {
     "process_manager_memory_high": _MEMORY,
     "process_manager_memory_max": _MEMORY,
     "process_manager_run_dir": _PLACE,
-    "process_manager_user": Form(r"[a-z_][a-z0-9_-]*", "the name of a user"),
+    "process_manager_user": _USER,
     "process_manager_writable_dirs": _PLACE,
     "supervisor_log_max_bytes": Form(r"[0-9]+(?i:[KMG]B)?", "a size, such as 10MB"),
     "supervisor_program": Form(
@@ -72,6 +72,7 @@ FORMS = {
     "systemd_service": Form(r"(.*[^\\])?", "a value that ends without a backslash, which would join the next line"),
     "systemd_shm_size": _SHARE,
     "uwsgi_version": _VERSION,
+    "valkey_group": _USER,
 }
 # Of the names in a dictionary.
 NAMES = {
