@@ -1,4 +1,7 @@
-"""`make dev`: the application on the developer's machine, reloading as files change."""
+"""`make dev`: the application on the developer's machine, reloading as files change.
+
+What needs a PostgreSQL is in molecule/postgresql.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +36,11 @@ def application(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def served(application: Path, *more: str, end: signal.Signals = signal.SIGTERM) -> Iterator[Path]:
+def served(application: Path, *more: str) -> Iterator[Path]:
     """Run `make dev`; return the file of what it prints. The signal that ends it reaches all of it, as from a terminal."""
     # Port 0 is one that is free: a port that was looked for beforehand may be taken by then.
     environment = {**os.environ, "FLASK_RUN_PORT": "0"}
-    # What the shell of a terminal has, and what runs in the background has not.
-    argv = ["env", "--default-signal=INT", "make", "--silent", "dev", f"APP={application}", *more]
+    argv = ["make", "--silent", "dev", f"APP={application}", *more]
     path = application.with_suffix(".log")
     with (
         path.open("w") as log,
@@ -50,7 +52,7 @@ def served(application: Path, *more: str, end: signal.Signals = signal.SIGTERM) 
         try:
             yield path
         finally:
-            os.killpg(server.pid, end)
+            os.killpg(server.pid, signal.SIGTERM)
             try:
                 server.wait(PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
@@ -141,27 +143,6 @@ def test_a_member_of_a_workspace_has_what_the_workspace_s_lock_names(tmp_path: P
     assert dev.dependencies(member)[-2:] == ["--requirement", "pyproject.toml"]
 
 
-@pytest.mark.skipif(not dev_postgresql.installed(), reason="no PostgreSQL here; molecule/postgresql asks it")
-def test_postgresql_is_there_on_request_and_keeps_its_data(application: Path) -> None:
-    """It runs for as long as the application does, on a socket alone; migrations have run, and git leaves it out."""
-    argv = ("MODULE=guestbook:create_app()", "POSTGRESQL=1")
-    home = application / ".dev-postgresql"
-    entry = b'{"name": "Ada", "message": "We met in PostgreSQL."}'
-    with served(application, *argv, end=signal.SIGINT) as log:
-        request = urllib.request.Request(f"{front_page(log)}/api/entries", entry, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
-            assert answer.status == 201
-        assert f"psql 'postgresql:///postgres?host={home}'" in log.read_text()
-        assert (home / ".s.PGSQL.5432").is_socket()
-        assert "listening on IP" not in (home / "log").read_text()
-        assert home.stat().st_mode & 0o777 == 0o700
-    assert not (home / "postmaster.pid").exists(), (home / "log").read_text()
-    with served(application, *argv) as log:
-        assert "We met in PostgreSQL." in page(front_page(log), "PostgreSQL"), log.read_text()
-    assert not (home / "postmaster.pid").exists(), (home / "log").read_text()
-    assert (home / ".gitignore").read_text() == "*\n"
-
-
 def test_a_postgresql_that_cannot_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "initdb").write_text("#!/bin/sh\necho 'initdb (PostgreSQL) 17.5'\n")
     (tmp_path / "initdb").chmod(0o755)
@@ -174,14 +155,11 @@ def test_a_postgresql_that_cannot_run_is_said(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(dev_postgresql, "PLACES", ())
     with pytest.raises(SystemExit, match=r"not installed on this machine\. Install it: apt install postgresql"):
         dev_postgresql.programs(tmp_path / "new")
-    deep = tmp_path / ("deep" * 25)
-    with pytest.raises(SystemExit, match="has a path of more than 103 bytes"), dev_postgresql.running(deep):
-        pass
 
 
 def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
-    def said(folder: Path) -> str:
-        argv = ["make", "--silent", "dev", f"APP={folder}"]
+    def said(folder: Path, *more: str) -> str:
+        argv = ["make", "--silent", "dev", f"APP={folder}", *more]
         result = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
         assert result.returncode != 0
         return result.stderr
@@ -189,3 +167,6 @@ def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
     assert f"APP: the folder {tmp_path}/nowhere does not exist" in said(tmp_path / "nowhere")
     (tmp_path / "requirements.txt").write_text("itsdangerous\n")
     assert "does not bring the command `flask`" in said(tmp_path)
+    deep = tmp_path / ("deep" * 25)
+    deep.mkdir()
+    assert "its socket, has a path of more than 103 bytes" in said(deep, "POSTGRESQL=1")

@@ -10,22 +10,10 @@ import pytest
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from probe import ROOT
-
 Application = Callable[..., CommandResult]
 Sql = Callable[..., str]
 
 SETTINGS = "/etc/postgresql/*/main/conf.d/slipway.conf"
-# What `make dev POSTGRESQL=1` does, twice.
-DEVELOPER = """
-import tempfile
-with tempfile.TemporaryDirectory() as folder:
-    for statement in ("CREATE TABLE note AS SELECT 'kept, as ' || current_user", "TABLE note"):
-        with running(Path(folder)) as address:
-            subprocess.run(["psql", address, "--tuples-only", "--no-align", f"--command={statement}"], check=True)
-            ports = subprocess.check_output(["ss", "--no-header", "--listening", "--tcp", "--processes"], text=True)
-            assert '"postgres"' not in ports, ports
-"""
 
 
 # --- Applications, and what keeps them apart
@@ -234,15 +222,3 @@ def test_every_setting_of_the_file_is_in_force(server: Host, sql: Sql) -> None:
     in_force = sql("SELECT name FROM pg_settings WHERE sourcefile LIKE '%/slipway.conf'").split()
     assert "shared_buffers" in written
     assert sorted(in_force) == written
-
-
-# --- A developer's machine with these programs
-
-
-def test_make_dev_has_a_postgresql_of_its_own_next_to_this_one(server: Host, sql: Sql) -> None:
-    """It keeps its data until it is started again, opens no port, and this server is not touched."""
-    before = sql("SELECT pg_postmaster_start_time()")
-    program = (ROOT / "tools/dev_postgresql.py").read_text() + DEVELOPER
-    said = server.check_output(f"cd / && sudo --user=games python3 - <<'END'\n{program}\nEND")
-    assert said.splitlines()[-1:] == ["kept, as games"], said
-    assert sql("SELECT pg_postmaster_start_time()") == before
