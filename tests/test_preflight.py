@@ -140,6 +140,13 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"supervisor_program": {"priority": "1\nuser=root"}}, "supervisor_program: priority: "),
     ({"gunicorn_settings": {"x = 1; y": 2}}, 'gunicorn_settings: "x = 1; y" is not the name of a setting of gunicorn'),
     ({"app_server": "uwsgi", "uwsgi_settings": {"log-slow": "1\u2028master = false"}}, "has a line break"),
+    *(
+        (
+            {"app_server": "uwsgi", "uwsgi_settings": {name: 1}},
+            "is not the name of an option as uWSGI writes it, such as log-slow.",
+        )
+        for name in ("log slow", "log-slow=1", "log_slow", "log-slow\n")
+    ),
     ({"app_domains": []}, "app_domains: it is empty. List the host names that the site answers to."),
     (
         {"app_domains": ["site.test", "http://site.test", "https://site.test"]},

@@ -81,6 +81,7 @@ NAMES = {
     "gunicorn_settings": Form(r"[a-z_][a-z0-9_]*", "the name of a setting of gunicorn, such as max_requests"),
     "supervisor_program": Form(r"[a-z][a-z_]*", "the name of a setting of a [program:x] section, such as environment"),
     "systemd_service": _DIRECTIVE,
+    "uwsgi_settings": Form(r"[A-Za-z][A-Za-z0-9-]*", "the name of an option as uWSGI writes it, such as log-slow"),
 }
 # Text in these may have several lines: what becomes of it is quoted, or not read line by line.
 SEVERAL_LINES = {
