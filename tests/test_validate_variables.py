@@ -8,7 +8,7 @@ from collections.abc import Collection
 import pytest
 import yaml
 from ansible_collections.slipway.flask.plugins.action import validate_variables
-from ansible_collections.slipway.flask.plugins.plugin_utils import container_templates, forms
+from ansible_collections.slipway.flask.plugins.plugin_utils import container_templates, forms, values
 
 from plugin import ROOT
 
@@ -151,8 +151,8 @@ def test_steps_from_one_word_to_another_are_counted_as_far_as_they_matter(one: s
 
 
 def test_what_is_said_of_a_value_s_form_is_about_a_variable_that_exists() -> None:
-    named = {name.partition(".")[0] for name in (*forms.FORMS, *forms.NAMES)}
-    assert named | forms.SEVERAL_LINES | forms.NULL | forms.ONE_EACH | forms.ANYTHING | forms.SECRET <= KNOWN
+    named = {name.partition(".")[0] for name in (*forms.FORMS, *forms.NAMES, *forms.SECRET)}
+    assert named | forms.SEVERAL_LINES | forms.NULL | forms.ONE_EACH | forms.ANYTHING <= KNOWN
 
 
 def test_an_environment_s_templates_are_found_for_every_role_that_takes_some() -> None:
@@ -171,3 +171,37 @@ def test_every_variable_of_the_wiring_is_some_role_s() -> None:
     wired = [line.partition(":")[0] for line in lines if line[:1].isalpha()]
     assert len(wired) > 10
     assert set(wired) <= known
+
+
+SECRETS: list[tuple[str, object, str]] = [
+    ("app_env", {"KEY": "hunter2\x07"}, "app_env: KEY has a line break or another control character."),
+    ("app_env", {"KEY:hunter2": None}, "app_env: KEY has no value, as no space follows the colon. Write NAME: value."),
+    ("app_env", {"KEY:hunter2\n": "x"}, 'app_env: "KEY" is not a name.'),
+    ("mail_relay_password", "hunter2\n", "mail_relay_password: it has a line break or another control character."),
+    *(
+        ("edge_paths", [{"path": "/admin", "users": users}], f"edge_paths: entry 1: users: {said}")
+        for users, said in (
+            ({"ada": "hunter2\n"}, "ada has a line break or another control character."),
+            ({"ada:hunter2": None}, "ada has no value, as no space follows the colon."),
+        )
+    ),
+    ("edge_paths", [{"path": "/", "users": "ada:hunter2"}], "edge_paths: entry 1: users is not a dictionary"),
+    ("edge_paths", ["ada:hunter2"], "edge_paths: entry 1 is not a dictionary"),
+    ("edge_paths", "/admin ada:hunter2", "edge_paths: it is not a list of entries, such as - {path: …}."),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "said"), SECRETS)
+def test_what_is_wrong_with_a_secret_is_said_without_it(name: str, value: object, said: str) -> None:
+    options = {
+        key: option for role in ROLES for key, option in validate_variables.options_of(ROOT / "roles", role).items()
+    }
+    (sentence,) = values.complaints(name, value, options[name])
+    assert sentence.startswith(said)
+    assert "hunter2" not in sentence
+
+
+def test_what_is_not_secret_in_the_same_variable_is_shown() -> None:
+    options = validate_variables.options_of(ROOT / "roles", "edge")
+    (sentence,) = values.complaints("edge_paths", [{"path": "/a\n"}], options["edge_paths"])
+    assert sentence.startswith('edge_paths: entry 1: path: "/a\\n" has a line break')

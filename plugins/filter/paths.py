@@ -138,7 +138,8 @@ def _wrong_option(value: Option) -> list[str]:
     ]
     for user, hashed in (value.get("users") or {}).items():
         if not USER.fullmatch(str(user)):
-            said.append(f"users has {user!r}; a name has neither a space nor a colon")
+            name = str(user).partition(":")[0]  # what follows may be a password
+            said.append(f"users: the name that begins with {name!r} has a space or a colon, which no name may have")
         elif not HASH.fullmatch(str(hashed)):  # which may be a password, so it is not shown
             said.append(
                 f"users: what is given for {user} is not a hash; `htpasswd -nB {user}` or `openssl passwd -6` makes one"

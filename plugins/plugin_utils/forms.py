@@ -117,8 +117,8 @@ ONE_EACH = {
     "supervisor_program",
 }
 ANYTHING = {"certificates_edge", "gunicorn_settings"}
-# What is wrong in them is said without the value.
+# What is wrong in them is said without the value. (edge_paths.users is an option of each entry of edge_paths.)
 SECRET = {
     *("app_build_deploy_key", "app_build_env", "app_env", "app_wired_env", "certificates_provided_key"),
-    "mail_relay_password",
+    *("edge_paths.users", "mail_relay_password"),
 }

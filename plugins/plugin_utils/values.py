@@ -70,19 +70,24 @@ def complaints(name: str, value: object, option: Option) -> list[str]:
     return [f"{name}: {sentence}" for sentence in _wrong(name, "", value, option)]
 
 
+def _is_secret(name: str) -> bool:
+    """Whether a variable, or an option of one, is in a secret, or has one in it: as text, edge_paths may have those of its users."""
+    return any(f"{name}.".startswith(f"{one}.") or one.startswith(f"{name}.") for one in SECRET)
+
+
 def _shown(name: str, place: str, value: object) -> str:
     """Return how a sentence about a value begins."""
     is_text = not isinstance(value, bool | list | dict) and value is not None
-    what = json.dumps(str(value)[:_LONGEST], ensure_ascii=False) if is_text and name not in SECRET else ""
+    what = json.dumps(str(value)[:_LONGEST], ensure_ascii=False) if is_text and not _is_secret(name) else ""
     return f"{place}: {what}" if place and what else place or what or "it"
 
 
 def _wrong(name: str, place: str, value: object, option: Option) -> Iterator[str]:
     """Yield what is wrong with a value, or with those in it. name: of the variable, and of an option of it (app_timers.name)."""
     variable = name.partition(".")[0]
-    here = _shown(variable, place, value)
+    here = _shown(name, place, value)
     if not fits(value, option):
-        yield _misfit(variable, here, value, option)
+        yield _misfit(name, here, value, option)
     elif isinstance(value, list):
         inner = {"type": option.get("elements", "str"), "options": option.get("options")}
         for number, entry in enumerate(value, 1):
@@ -106,7 +111,7 @@ def _type_in_words(option: Option) -> str:
     return _WANTED[option["type"]]
 
 
-def _misfit(variable: str, here: str, value: object, option: Option) -> str:
+def _misfit(name: str, here: str, value: object, option: Option) -> str:
     """Return the sentence for a value of another type than the option's."""
     if choices := option.get("choices"):
         return f"{here} is not one of {', '.join(map(str, choices))}."
@@ -118,10 +123,12 @@ def _misfit(variable: str, here: str, value: object, option: Option) -> str:
         return f"{here} is {kind(value)}, and has to be {wanted}.{quotes}"
     if option["type"] == "int" and re.fullmatch("-?[0-9]+", str(value)):
         alone = here == json.dumps(str(value))  # not an entry: -e sets the whole variable
-        as_json = f"""; with -e as JSON: -e '{{"{variable}": {value}}}'.""" if alone else "."
+        as_json = f"""; with -e as JSON: -e '{{"{name}": {value}}}'.""" if alone else "."
         return f"{here} is text. Write the number without quotes{as_json}"
     entry = value if option.get("elements") == "int" else json.dumps(str(value), ensure_ascii=False)
-    return f"{here} is not {wanted}." + (f" Write it as [{entry}]." if wanted == "a list" else "")
+    return f"{here} is not {wanted}." + (
+        f" Write it as [{entry}]." if wanted == "a list" and not _is_secret(name) else ""
+    )
 
 
 def _wrong_options(name: str, place: str, value: Mapping[str, Any], options: Mapping[str, Option]) -> Iterator[str]:
@@ -141,10 +148,13 @@ def _wrong_entries(name: str, place: str, value: Mapping[str, Any]) -> Iterator[
     """Yield what is wrong with a dictionary of any names."""
     variable = name.partition(".")[0]
     for key, entry in value.items():
-        where = f"{place}: {key}" if place else str(key)
+        shown = str(key).partition(":")[0] if _is_secret(name) else str(key)  # {NAME:value} is a name alone
+        where = f"{place}: {shown}" if place else shown
         if _LINE.search(str(key)) or (variable in NAMES and not re.fullmatch(NAMES[variable].pattern, str(key))):
             meant = NAMES[variable].meant if variable in NAMES else "a name"
-            yield f"{json.dumps(str(key), ensure_ascii=False)} is not {meant}."
+            yield f"{json.dumps(shown, ensure_ascii=False)} is not {meant}."
+        elif shown != str(key) and entry is None:
+            yield f"{where} has no value, as no space follows the colon. Write NAME: value."
         elif variable in ANYTHING or (entry is None and variable in NULL) or isinstance(entry, bool):
             continue
         elif isinstance(entry, list) and variable not in ONE_EACH:
