@@ -99,6 +99,24 @@ def task_of(tasks: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return {key: value for key, value in task.items() if key != "run_once"}
 
 
+def tasks_of_run(folder: Path, playbook: str, **variables: str) -> list[dict[str, Any]]:
+    """Run a playbook of a folder on the hosts in hosts.json there; return its first play's tasks with what they returned.
+
+    variables: of the environment.
+    """
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+        **variables,
+    }
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    argv = [program, f"--inventory={folder}/hosts.json", f"{folder}/{playbook}"]
+    done = subprocess.run(argv, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    return list(json.loads(done.stdout)["plays"][0]["tasks"])
+
+
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     """Return what the playbooks' own tasks say of each case, which is a host of one run."""
@@ -144,18 +162,8 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     ]
     wired = {key: value for key, value in change.items() if key in ("roles", "gather_facts")}
     (folder / "playbooks/asked.yml").write_text(yaml.safe_dump([{**wired, "hosts": "all", "tasks": tasks}]))
-    environment = {
-        **os.environ,
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(folder.parents[2]),
-        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-    }
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    argv = [program, f"--inventory={folder}/hosts.json", f"{folder}/playbooks/asked.yml"]
-    done = subprocess.run(argv, env=environment, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("{"), done.stdout + done.stderr
     answers: dict[str, list[Any]] = {name: [] for name in hosts}
-    for task in json.loads(done.stdout)["plays"][0]["tasks"]:
+    for task in tasks_of_run(folder, "playbooks/asked.yml", ANSIBLE_COLLECTIONS_PATH=str(folder.parents[2])):
         for host, result in task["hosts"].items():
             if result.get("msg") not in (None, "All assertions passed"):
                 answers[host].append(result["msg"])
@@ -192,6 +200,53 @@ def test_only_a_run_that_configured_the_edge_fails_for_it(said: dict[str, list[A
 def test_what_does_not_go_together_is_refused_before_anything_changes(said: dict[str, list[Any]], case: str) -> None:
     (message,) = said[case]
     assert REFUSED[case][2] in message
+
+
+# --- What a removal finds
+
+REMOVALS = {
+    "alone": "",
+    "nginx": "remove: tides on nginx is below the domain of site (app_mounted_below). Nothing was changed. Remove it first",
+    "apache": "remove: tides on apache is below the domain of site (app_mounted_below). Nothing was changed. Remove it first",
+    "broken": "remove: broken does not tell whether other applications are below the domain of site (find: Input/output error). Nothing was",
+    "no edge": "",
+}
+
+
+@pytest.fixture(scope="module")
+def removals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return what remove.yml says of each server before it removes anything."""
+    folder = tmp_path_factory.mktemp("removal")
+    for host, server in {"alone": "nginx", "nginx": "nginx", "apache": "apache2", "broken": "nginx"}.items():
+        below = folder / host / server / "slipway/below-site"
+        below.mkdir(parents=True)
+        for name in ["@site.conf"] if host == "alone" else ["@site.conf", "+sea@tides.conf"]:
+            (below / name).touch()
+    failing = folder / "bin/find"
+    failing.parent.mkdir()
+    failing.write_text("#!/bin/sh\necho 'find: Input/output error' >&2\nexit 1\n")
+    failing.chmod(0o755)
+    tasks = play_of("remove.yml", "Remove the application from its hosts")["tasks"]
+    look = task_of(tasks, "Look for other applications below the site's domain")
+    look["ansible.builtin.shell"] = look["ansible.builtin.shell"].replace(
+        "/etc/", f"'{folder}/{{{{ inventory_hostname }}}}'/"
+    )
+    look["environment"] = {"PATH": "{{ path }}"}
+    check = task_of(tasks, "Check that no other application is below the site's domain")
+    (folder / "look.yml").write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [look, check]}]))
+    path = os.environ["PATH"]
+    hosts = {host: {"path": f"{failing.parent}:{path}" if host == "broken" else path} for host in REMOVALS}
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "app_name": "site"}
+    groups = {"all": {"hosts": hosts, "vars": here}, "edge": {"hosts": dict.fromkeys(set(hosts) - {"no edge"})}}
+    (folder / "hosts.json").write_text(json.dumps(groups))
+    results = tasks_of_run(folder, "look.yml")[-1]["hosts"]
+    return {host: result["msg"] if result.get("failed") else "" for host, result in results.items()}
+
+
+@pytest.mark.parametrize("host", REMOVALS)
+def test_a_removal_goes_on_only_where_no_application_is_below_the_domain(removals: dict[str, str], host: str) -> None:
+    assert removals[host].startswith(REMOVALS[host])
+    assert bool(removals[host]) == bool(REMOVALS[host])
 
 
 # --- What preflight costs, and what it finds
