@@ -143,7 +143,8 @@ APACHE_SECTIONS = re.compile(
 APACHE_LINES = re.compile(
     r"Rewrite(Engine|Map|Cond|Rule) |Header .* \"expr=reqenv\('BELOW'\) == 'tides' && |CustomLog .* \"expr=reqenv\('BELOW'\) == 'tides'\"$|"
     r"SetEnvIf .* (DIGEST_OF_tides|UNDERSCORE)$|ProxyPass \"/sea\" \"unix:/run/tides/app.sock\|http://tides/sea\" |"
-    r"ProxyPassMatch \"\^\(\?=/sea\(\?:/\|\$\)\)"
+    r"ProxyPassMatch \"\^\(\?=/sea\(\?:/\|\$\)\)|"
+    r"AllowEncodedSlashes NoDecode$"  # of the domain, which may have no application of its own
 )
 
 
@@ -163,6 +164,7 @@ def test_behind_apache_a_site_below_another_s_domain_says_nothing_of_other_reque
     ] == []
     lines = [line.strip() for line in SECTION.sub("", text).splitlines()]
     assert [line for line in lines if line and line[0] != "#" and not APACHE_LINES.match(line)] == []
+    assert lines.count("AllowEncodedSlashes NoDecode") == 1
     # Others skip its rules, and its own requests those that follow.
     rules = [line for line in lines if line.startswith("RewriteRule ")]
     assert rules[:2] == ['RewriteRule "^" "-" [E=BELOW:tides]', f'RewriteRule "^" "-" [S={len(rules) - 2}]']

@@ -174,6 +174,18 @@ def test_the_page_in_the_place_of_a_404_does_not_lose_the_headers_that_the_404_h
     )
 
 
+def test_encoded_slashes_are_let_through_only_where_a_request_is_passed_or_sent_on() -> None:
+    pages = {"edge_upstream_socket": "", "edge_static_roots": ["/srv/site"], "edge_static_url": "/", "edge_tls": "off"}
+    assert "AllowEncodedSlashes" not in site_file("apache", pages)
+    for variables in ({"edge_tls": "off"}, CASES["redirect-plain"]):
+        assert site_file("apache", variables).count("AllowEncodedSlashes NoDecode") == 1
+
+
+def test_no_burst_is_one_that_nginx_understands() -> None:
+    paths = [{"path": "/a", "requests_per_minute": 1, "burst": 0}]
+    assert "limit_req zone=site__requests_per_minute_a nodelay;" in site_file("nginx", {"edge_paths": paths})
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_no_challenge_leads_past_a_password(server: str) -> None:
     text = site_file(server, {"edge_paths": [{"path": "/", "users": {"ada": "$6$abcdefghijklmnopqrstuvwxyz"}}]})
