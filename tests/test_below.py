@@ -117,6 +117,10 @@ def test_a_site_below_another_s_domain_claims_nothing_outside_its_path(case: dic
     # What that server says of all its locations is said again in each of these.
     assert text.count("include slipway/tides/below.conf;") == len(outer)
     settings = edge_file("nginx", r"slipway/tides/below\.conf$", case)
+    # The owner's headers are in every answer, as the site's own are.
+    own = len(re.findall(r"^ *add_header X-Content-Type-Options ", text, re.MULTILINE))
+    for header in ("Alt-Svc $below_alt_svc", "Retry-After $tides__retry_after"):
+        assert text.count(f"add_header {header} always;") == own > 0
     for directive in ("access_log", "error_log", "gzip ", "X-Forwarded-For|HTTP_X_FORWARDED_FOR"):
         assert re.search(directive, settings)
 
@@ -131,6 +135,13 @@ def test_the_owner_s_server_has_room_for_others_and_keeps_its_passwords_from_the
         r"proxy_set_header Authorization +\$below_authorization;",
         edge_file("nginx", r"slipway/tides/below\.conf$", TIDES),
     )
+    assert 'set $below_alt_svc "";' in text
+    assert "set $below_alt_svc $site__alt_svc;" in site_file(
+        "nginx", {"edge_http3": True, "edge_tls_names": ["site.test"]}
+    )
+    assert 'set $below_retry_seconds "";' in text
+    limits = [{"path": "/sea", "requests_per_minute": 1}]
+    assert "set $below_retry_seconds $site__retry_seconds;" in site_file("nginx", {"edge_paths": limits})
     claim = edge_file("nginx", r"below-site/@site\.conf$", {})
     assert "\n# Names: site.test www.site.test *.site.test\n" in claim
 
