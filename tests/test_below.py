@@ -54,19 +54,19 @@ EVERYTHING: dict[str, Any] = {
             "newcomer",
             "nobody",
             "/sea",
-            "app_mounted_below: www1 has no site nobody in /etc/nginx with a domain of its own.",
+            "app_mounted_below: www1 has no application nobody with a domain of its own. Run the site.yml of nobody first",
         ),
         (
             "newcomer",
             "tides",
             "/bay",
-            "app_mounted_below: www1 has no site tides in /etc/nginx with a domain of its own.",
+            "app_mounted_below: www1 has no application tides with a domain of its own.",
         ),
         (
             "guestbook",
             "apart",
             "/book",
-            "app_mounted_below: guestbook would give up its domain there, and on www1 these",
+            "app_mounted_below: guestbook would give up its own domain, and on www1 these applications are below that domain and",
         ),
     ],
 )
@@ -83,7 +83,16 @@ def test_a_site_keeps_its_domain_and_its_edge_while_others_are_below_it() -> Non
     assert sites_below(FILES, "apart") == []
     (said,) = below_complaints(FILES, "guestbook", below="", path="", host="www1", root="/etc/apache2")
     assert said.startswith(
-        "edge: guestbook would give up its domain there, and on www1 these applications are below it: other, tides. "
+        "edge: guestbook would move to another web server, and on www1 these applications are below that domain and cannot come along: other, "
+        "tides. First remove each, or give it a domain of its own:"
+    )
+    assert said.endswith("Once guestbook has moved, they can be below it again, with the same edge.")
+
+
+def test_a_site_is_in_the_web_server_that_has_the_domain() -> None:
+    (said,) = below_complaints(FILES, "tides", below="guestbook", path="/sea", host="www1", root="/etc/apache2")
+    assert said.startswith(
+        "edge: on www1 the domain of guestbook (app_mounted_below) is in another web server than the"
     )
 
 

@@ -29,6 +29,19 @@ def sites_below(files: Iterable[str], owner: str) -> list[str]:
     return sorted(one.site for one in sites_of(files) if one.owner == owner != one.site)
 
 
+def _no_owner(below: str, host: str, *, elsewhere: bool) -> str:
+    """Return what is said where the domain is not in the web server that `edge` names. elsewhere: whether another on the host has it."""
+    if elsewhere:
+        return (
+            f"edge: on {host} the domain of {below} (app_mounted_below) is in another web server than the one that edge names here. Set edge "
+            f"to what the inventory of {below} has."
+        )
+    return (
+        f"app_mounted_below: {host} has no application {below} with a domain of its own. Run the site.yml of {below} first, or set "
+        "app_mounted_below to the app_name of the environment that has the domain."
+    )
+
+
 def below_complaints(files: Sequence[str], site: str, *, below: str, path: str, host: str, root: str) -> list[str]:
     """Return why a site cannot be at a path of a domain: sentences, none where it can.
 
@@ -40,8 +53,7 @@ def below_complaints(files: Sequence[str], site: str, *, below: str, path: str, 
     said = []
     if below and (below, below) not in {(one.owner, one.site) for one in known}:
         said.append(
-            f"app_mounted_below: {host} has no site {below} in {root} with a domain of its own. Run its site.yml first, "
-            "with the same edge as here; or correct the name."
+            _no_owner(below, host, elsewhere=below in {one.site for one in sites_of(files) if one.owner == below})
         )
     said += [
         f"app_url_prefix: {path} of {below or site}'s domain is taken by {one.site} on {host}. Choose another path, or move {one.site} "
@@ -51,9 +63,15 @@ def below_complaints(files: Sequence[str], site: str, *, below: str, path: str, 
     ]
     others = sites_below(files if below else set(files).difference(here), site)
     if others:
+        cause = (
+            f"app_mounted_below: {site} would give up its own domain"
+            if below
+            else f"edge: {site} would move to another web server"
+        )
         said.append(
-            f"{'app_mounted_below' if below else 'edge'}: {site} would give up its domain there, and on {host} these applications are below it: "
-            f"{', '.join(others)}. Remove them first, or take app_mounted_below out of their inventories and run their site.yml."
+            f"{cause}, and on {host} these applications are below that domain and cannot come along: {', '.join(others)}. First remove each, "
+            "or give it a domain of its own: take app_mounted_below out of its inventory, set app_domains there, and run its site.yml."
+            + ("" if below else f" Once {site} has moved, they can be below it again, with the same edge.")
         )
     return said
 
