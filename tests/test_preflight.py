@@ -388,7 +388,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"edge_response_headers": {"X-Own": 'a "word"'}}, "edge_response_headers: a value cannot have a double quote"),
     (
         {"edge_paths": [{"path": "admin"}, {"path": "/x", "timeout_seconds": 0}]},
-        'edge_paths: "admin" is not a path: it begins with a slash, without a query and %, such as /admin; /x: timeout_seconds is 0.',
+        'edge_paths: "admin" is not a path: it begins with a slash, without a query and %, such as /admin; /x: timeout_seconds is 0, '
+        "and has to be above zero.",
     ),
     ({"edge_trusted_proxies": ["0.0.0.0/0"]}, "edge_trusted_proxies: 0.0.0.0/0 must be IP addresses and networks"),
     ({"edge_trusted_proxies": ["cdn.test"]}, "edge_trusted_proxies: cdn.test must be IP addresses and networks"),

@@ -83,7 +83,7 @@ def name_complaints(names: Iterable[str], owner: str, known: Sequence[str]) -> l
         return []
     return [
         f"app_domains: {', '.join(others)} is not among the domains of {owner}, which this site shares (app_mounted_below). Set app_domains "
-        f"to those: [{', '.join(known)}]."
+        f"to [{', '.join(known)}]; or add it to app_domains of {owner} first, and run the site.yml of {owner}."
     ]
 
 

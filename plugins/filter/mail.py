@@ -71,7 +71,8 @@ def mail_relay_complaints(settings: Mapping[str, Any]) -> list[str]:
         ),
         (
             re.fullmatch(r"127(\.[0-9]{1,3}){3}", settings["address"]),
-            f"mail_relay_address: {json.dumps(settings['address'])} is not one of 127.0.0.0/8, which no other host reaches.",
+            f"mail_relay_address: {json.dumps(settings['address'])} is not one of 127.0.0.0/8, which no other host reaches. Set "
+            "one that no other program of the server uses, such as 127.0.0.25.",
         ),
         (host_wrong == "", f"mail_relay_host: {json.dumps(host)} {host_wrong}"),
         (0 < port < 65536, f"mail_relay_port: {port} is not a port. Set the one of your provider, usually 587 or 465."),
@@ -89,14 +90,18 @@ def mail_relay_complaints(settings: Mapping[str, Any]) -> list[str]:
         ),
         (
             user == user.strip() and user.isprintable() and ":" not in user,
-            f"mail_relay_user: {json.dumps(user)} has a colon, a line break, or a space at an end, which Postfix cannot read.",
+            f"mail_relay_user: {json.dumps(user)} has a colon, a line break, or a space at an end, which Postfix cannot "
+            "read. Set it to the name that your provider gave you.",
         ),
         (
             password == password.strip() and password.isprintable(),
             "mail_relay_password: it has a line break, or a space at an end, which Postfix cannot read. In YAML, a value after a | "
             "ends with one.",
         ),
-        (1 <= size <= MOST_MB, f"mail_relay_message_size_mb: {size} is not from 1 to {MOST_MB}."),
+        (
+            1 <= size <= MOST_MB,
+            f"mail_relay_message_size_mb: {size} is not from 1 to {MOST_MB}. Set how many MB one mail may have.",
+        ),
     ]
     return [complaint for holds, complaint in checks if not holds]
 

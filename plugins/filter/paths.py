@@ -144,13 +144,15 @@ def _wrong_option(value: Option) -> list[str]:
             said.append(
                 f"users: what is given for {user} is not a hash; `htpasswd -nB {user}` or `openssl passwd -6` makes one"
             )
-    said += [f"{count} is {value[count]}" for count in COUNTS if value.get(count) is not None and value[count] < 0]
-    if value.get("burst") is not None and value["burst"] < 0:
-        said.append(f"burst is {value['burst']}")
+    said += [
+        f"{count} is {value[count]}, and has to be 0 (none) or more"
+        for count in (*COUNTS, "burst")
+        if value.get(count) is not None and value[count] < 0
+    ]
     if value.get("body_limit") is not None and not SIZE.fullmatch(str(value["body_limit"])):
         said.append(f"body_limit is {value['body_limit']}, which is not a size such as 500m or 2g (0 means unlimited)")
     if value.get("timeout_seconds") is not None and not _is_positive(value["timeout_seconds"]):
-        said.append(f"timeout_seconds is {value['timeout_seconds']}")
+        said.append(f"timeout_seconds is {value['timeout_seconds']}, and has to be above zero")
     cache = value.get("cache") or {}
     if cache and not _is_positive(cache.get("valid_seconds")):
         said.append("cache needs valid_seconds above zero")
