@@ -85,7 +85,9 @@ def test_a_limit_that_leaves_out_every_host_it_is_for_is_an_error(tmp_path: Path
     hosts = inventory(tmp_path, app=["one"], edge=["one"], db=["two"])
     code, said = run(ROOT, f"playbooks/{name}.yml", f"--inventory={hosts}", "--limit=two")
     assert code != 0
-    assert f"--limit two: this leaves no host of the groups {groups}, which the run is for. Nothing was changed." in said
+    assert (
+        f"--limit two: this leaves no host of the groups {groups}, which the run is for. Nothing was changed." in said
+    )
     assert "PLAY [" not in said
 
 

@@ -19,10 +19,19 @@ from plugin import ROOT
 
 TEMPLATE = (ROOT / "roles/app/templates/slipway_wsgi.py.j2").read_text()
 APPLICATION = """
+config = {"APPLICATION_ROOT": "/"} # as Flask has it
 def application(environ, start_response):
     start_response("200 OK", [])
-    return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']} {application.config}".encode()]
-application.config = {"APPLICATION_ROOT": "/"} # as Flask has it
+    return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']} {config}".encode()]
+application.config = config
+"""
+WRAPPED = """
+class Middleware:
+    def __init__(self, app):
+        self.app = app
+    def __call__(self, environ, start_response):
+        return self.app(environ, start_response)
+application = Middleware(Middleware(application))
 """
 # The example application's interpreter: the tests' own has no Flask.
 FLASK = str(ROOT / ".venv-app/bin/python")
@@ -70,10 +79,10 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 def ask(load: Load) -> Ask:
     """Return a function that requests a path; it returns status, body and Location."""
 
-    def request(prefix: str, path: str, query: str = "") -> tuple[str, str, str]:
+    def request(prefix: str, path: str, query: str = "", application: str = APPLICATION) -> tuple[str, str, str]:
         said: list[Any] = []
         environ = {"SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": query, "wsgi.input": io.BytesIO()}
-        answer = load(APPLICATION, prefix)(environ, lambda *arguments: said.extend(arguments))
+        answer = load(application, prefix)(environ, lambda *arguments: said.extend(arguments))
         return said[0], b"".join(answer).decode(), dict(said[1]).get("Location", "")
 
     return request
@@ -87,6 +96,7 @@ def test_below_the_prefix_it_is_the_script_name_and_the_rest_the_path(ask: Ask) 
 def test_flask_s_session_has_its_cookie_below_the_prefix(ask: Ask) -> None:
     """Otherwise two applications of one domain would take each other's."""
     assert "{'APPLICATION_ROOT': '/shop'}" in ask("/shop", "/shop/")[1]
+    assert "{'APPLICATION_ROOT': '/shop'}" in ask("/shop", "/shop/", application=APPLICATION + WRAPPED)[1]
 
 
 @pytest.mark.parametrize("path", ["/cart", "/shopping", "/x/shop/", "//shop/", "/x/../shop/"])
@@ -154,6 +164,8 @@ def test_the_visitor_is_the_same_with_proxy_fix_and_without(
         ("application.secret_key = b'123456789012345'", True),
         ("application.secret_key = '1234567890123456'", False),
         ("application.secret_key = b'1234567890123456'", False),
+        (f"application.secret_key = 'dev'\n{WRAPPED}", True),
+        (f"application.secret_key = '1234567890123456'\n{WRAPPED}", False),
         ("", False),  # it is not Flask's
     ],
 )

@@ -270,7 +270,12 @@ def test_files_that_two_releases_have_alike_are_kept_once(source: Build, host: H
     host.program("uv", f"{UV}\ncase $* in venv*) mkdir ../.venv/lib; echo library > ../.venv/lib/large.so ;; esac")
     # A name as long as a file may have, and those of a temporary file.
     names = ["x" * 255, "model.bin", ".model.bin.next", ".shared.next"]
-    source.files |= {"notes.txt": "one", "linked/model.bin": "large", **dict.fromkeys(names, "large"), "static/site.css": "a"}
+    source.files |= {
+        "notes.txt": "one",
+        "linked/model.bin": "large",
+        **dict.fromkeys(names, "large"),
+        "static/site.css": "a",
+    }
     first, _ = source.make()
     (host.home / "current").symlink_to(f"releases/{first.id}")
     source.files |= {"notes.txt": "two", "main.py": "app = 1\n"}

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.flask.plugins.module_utils.engine import hints, install, sandbox
+from ansible_collections.slipway.flask.plugins.module_utils.engine import hints, install, sandbox, uwsgi_ini
 
 from engine.host import PLAN
 
@@ -48,8 +48,33 @@ def test_a_source_that_points_at_the_server_s_own_files_is_read_as_its_builder(f
 )
 def test_an_application_s_uwsgi_ini_says_what_uwsgi_serves(ini: str, module: str, tmp_path: Path) -> None:
     (tmp_path / "uwsgi.ini").write_text(ini)
-    assert install.module_of(tmp_path, dataclasses.replace(PLAN, server="uwsgi")) == module
-    assert install.module_of(tmp_path, PLAN) == "main:app"
+    assert uwsgi_ini.module_of(tmp_path, dataclasses.replace(PLAN, server="uwsgi")) == module
+    assert uwsgi_ini.module_of(tmp_path, PLAN) == "main:app"
+
+
+@pytest.mark.parametrize(
+    ("chdir", "said"),
+    [
+        (
+            "/app/web",
+            "app_source: its uwsgi.ini has chdir = /app/web, which is not followed. Set app_source_path to that folder of the source (web),",
+        ),
+        ("/srv/web", "Name the module from the source's folder (module = main), and take chdir out."),
+        ("src/web/", "(module = src.web.main), and take chdir out."),
+        ("/app/", ""),
+        ("%d", ""),
+        (".", ""),
+    ],
+)
+def test_a_folder_that_uwsgi_would_change_to_is_refused(chdir: str, said: str, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    stage(tmp_path)
+    (code / "uwsgi.ini").write_text(f"[uwsgi]\nchdir = {chdir}\nmodule = main\n")
+    found = install.look(code, dataclasses.replace(PLAN, server="uwsgi"), code)
+    assert said in found.get("wrong", "")
+    assert bool(said) == ("wrong" in found)
+    assert "wrong" not in install.look(code, PLAN, code)
 
 
 UV, PYTHON = "/opt/uv", "/usr/bin/python3.13"

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.slipway.flask.plugins.module_utils.engine import secrets
 
 from engine.builds import Build
-from engine.host import Host
+from engine.host import SYSTEMD_RUN, Host
 from plugin import ROOT
 
 TOKEN = "t0ken-of-the-index"
@@ -43,6 +43,21 @@ def test_a_deploy_key_is_a_credential_that_git_uses_and_no_agent_is(stage: Path)
     command = secrets.environment(stage)["GIT_SSH_COMMAND"]
     assert "IdentityAgent=none" in command
     assert "StrictHostKeyChecking=yes" in command
+
+
+def test_an_agent_with_the_operator_s_keys_does_not_reach_a_build(
+    source: Build, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SSH_AUTH_SOCK": "/run/agent", "UV_HTTP_TIMEOUT": "7"}.items():
+        monkeypatch.setenv(name, value)
+    told_by = (
+        f'case $option in --property=EnvironmentFile=*) cat "${{option#*=*=}}" >> {host.folder}/environment ;; esac'
+    )
+    host.program("systemd-run", f"for option; do {told_by}; done\n{SYSTEMD_RUN}")
+    source.make()
+    told = (host.folder / "environment").read_text()
+    assert 'UV_HTTP_TIMEOUT="7"\n' in told
+    assert "SSH_AUTH_SOCK" not in told
 
 
 @pytest.mark.parametrize("name", ["env", "build_env", "build_deploy_key"])

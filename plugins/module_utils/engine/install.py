@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.flask.plugins.module_utils.engine import assets, sandbox, secrets
+from ansible_collections.slipway.flask.plugins.module_utils.engine import assets, sandbox, secrets, uwsgi_ini
 from ansible_collections.slipway.flask.plugins.module_utils.engine.application import releases
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import FULL, last_lines, no_room
 from ansible_collections.slipway.flask.plugins.module_utils.engine.hints import advice
@@ -25,32 +25,6 @@ BUILD_SECONDS = 1800
 NAMES_DEPENDENCIES = {".txt", ".in", ".toml", ".lock", ".cfg", ".whl", ".gz", ".zip"}
 # Variables of the play's environment that are passed on to a build.
 PASSED_ON = re.compile("(https?|all|no)_proxy|UV_.*|SSL_CERT_.*", re.IGNORECASE)
-
-
-def uwsgi_options(text: str) -> dict[str, str]:
-    """Return the options of an uwsgi.ini's section [uwsgi], read as uWSGI does: lines by themselves, however indented."""
-    options: dict[str, str] = {}
-    section = ""
-    for line in map(str.strip, text.splitlines()):
-        if line.startswith("[") and line.endswith("]"):
-            section = line[1:-1]
-        elif section == "uwsgi" and line and line[0] not in ";#":
-            name, _, value = line.partition("=")
-            options[name.strip()] = value.strip()
-    return options
-
-
-def module_of(code: Path, plan: Plan) -> str:
-    """Return the application to serve in gunicorn's notation: what its own uwsgi.ini names, where uWSGI serves it.
-
-    bin/uwsgi.serve.py finds it in the release's record. In a container template the application's folder is /app.
-    """
-    ini = code / "uwsgi.ini"
-    own = uwsgi_options(ini.read_text()) if plan.server == "uwsgi" and ini.is_file() else {}
-    file = (own.get("wsgi-file") or own.get("file") or "").removeprefix("/app/").removesuffix(".py")
-    file = file.replace("/", ".").strip(".")
-    name = own.get("module") or own.get("wsgi") or own.get("w") or file
-    return f"{name}:{own.get('callable') or 'application'}" if name and ":" not in name else name or plan.module
 
 
 def dependencies(code: Path) -> str:
@@ -166,7 +140,9 @@ def look(code: Path, plan: Plan, tree: Path) -> dict[str, Any]:
     try:
         commands = install_commands(code, plan.uv, plan.python)
         file = "uwsgi.ini"
-        module = module_of(code, plan)
+        if wrong := uwsgi_ini.leaves_source(code, plan):
+            return {"wrong": wrong}
+        module = uwsgi_ini.module_of(code, plan)
         note = unread(code, commands[-1])
         if plan.server != "uwsgi" and (code / "uwsgi.ini").is_file():
             note += f" app_source: its uwsgi.ini is not read under {plan.server}. Set app_server to uwsgi; or name in app_module what it "
