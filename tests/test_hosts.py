@@ -118,6 +118,28 @@ def test_what_every_playbook_goes_by_is_checked_without_preflight(
     assert "_Ansible" not in said
 
 
+def test_a_missing_name_is_named_where_the_domains_are_made_from_it(tmp_path: Path) -> None:
+    hosts = inventory(tmp_path, app=["one"], edge=["one"], db=[])
+    told = json.loads(hosts.read_text())
+    del told["all"]["vars"]["app_name"]
+    told["all"]["vars"]["app_domains"] = ["{{ app_name }}.example.org"]
+    hosts.write_text(json.dumps(told))
+    code, said = run(ROOT, "playbooks/status.yml", f"--inventory={hosts}")
+    assert code != 0
+    assert 'app_name: "" cannot name an application. Set it in the inventory' in said
+
+
+def test_a_database_elsewhere_wants_the_addresses_of_those_that_connect_to_it(tmp_path: Path) -> None:
+    """What the playbooks make of them is not what is named: an inventory cannot set it."""
+    hosts = inventory(tmp_path, app=["one", "two"], edge=["one"], db=["three"])
+    code, said = run(ROOT, "playbooks/preflight.yml", f"--inventory={hosts}")
+    assert code != 0
+    assert (
+        "private_address: the database is on three, other hosts connect to it by IPv4 address, and that of one, three, two is not"
+        in said
+    )
+
+
 def test_a_misspelt_inventory_is_an_error_also_next_to_a_good_one(tmp_path: Path) -> None:
     hosts = inventory(tmp_path, app=["one"], edge=["one"], db=[])
     code, said = run(ROOT, "playbooks/status.yml", f"--inventory={hosts}", f"--inventory={tmp_path}/prodution")

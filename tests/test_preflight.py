@@ -384,6 +384,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"debian": "12", "edge_http3": True, "edge_tls": "selfsigned"},
         "edge_http3: nginx has HTTP/3 since 1.25, and Debian 12 has 1.22. Take edge_http3 out for",
     ),
+    (
+        {"edge_unset_request_headers": ["Proxy", "x-forwarded-for"]},
+        "edge_unset_request_headers: x-forwarded-for tells the application of its visitor, and is the edge's own",
+    ),
     ({"edge_response_headers": {"X Own": "1"}}, "edge_response_headers: X Own cannot name a header"),
     ({"edge_response_headers": {"X-Own": 'a "word"'}}, "edge_response_headers: a value cannot have a double quote"),
     (

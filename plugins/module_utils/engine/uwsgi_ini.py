@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import Plan
+
+# The source's folder, as a uwsgi.ini may begin a path: where it is itself (%d), or where a container template has it.
+HERE = re.compile(r"%d|\.(?=/|$)|/app(?=/|$)")
 
 
 def options(text: str) -> dict[str, str]:
@@ -27,14 +31,15 @@ def own_options(code: Path, plan: Plan) -> dict[str, str]:
 
 
 def leaves_source(code: Path, plan: Plan) -> str:
-    """Return what is wrong with the folder that its uwsgi.ini changes to; empty where that is the source's (%d, or a template's /app)."""
+    """Return what is wrong with the folder that its uwsgi.ini changes to; empty where that is the source's."""
     place = own_options(code, plan).get("chdir", "")
-    if place.rstrip("/") in ("", ".", "%d", "/app"):
-        return ""
+    here = HERE.match(place)
     said = f"app_source: its uwsgi.ini has chdir = {place}, which is not followed. "
-    if place.startswith("/") and not place.startswith("/app/"):
+    if place.startswith("/") and not here:
         return f"{said}Name the module from the source's folder (module = main), and take chdir out."
-    folder = place.removeprefix("/app/").strip("/")
+    folder = place[here.end() if here else 0 :].strip("/")
+    if not folder:
+        return ""
     return (
         f"{said}Set app_source_path to that folder of the source ({folder}), and move uwsgi.ini there; or name the module from the source's "
         f"folder (module = {folder.replace('/', '.')}.main), and take chdir out."

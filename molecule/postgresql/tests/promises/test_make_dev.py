@@ -60,12 +60,14 @@ def served(server: Host, user: str, checkout: str, end: str) -> Iterator[str]:
     begun = f"grep -q 'Running on' {log} || ! {running}"
     until(lambda: server.run(begun).succeeded, "it serves, or has failed", 10 * DEADLINE_SECONDS)
     said = server.file(log).content_string
-    assert f"psql '{database(checkout)}'" in said
     try:
+        assert f"psql '{database(checkout)}'" in said
         yield re.findall(r"Running on (http://\S+)", said)[0]
     finally:
-        pid = server.check_output("systemctl show --value --property=MainPID dev")
-        server.check_output(f"kill -s {end} -- -{pid}")
+        # -0 would be those of this command.
+        server.check_output(
+            f"pid=$(systemctl show --value --property=MainPID dev); [ $pid = 0 ] || kill -s {end} -- -$pid"
+        )
         until(lambda: server.run(running).failed, "it has ended")
 
 
