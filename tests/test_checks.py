@@ -1,4 +1,4 @@
-"""What is said of the first check that does not hold, as Ansible evaluates it: no more than is needed, and nothing is swallowed."""
+"""What is said of checks that do not hold, as Ansible evaluates them: nothing is swallowed, and no more asked than is needed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ UNKNOWN = {"holds": "{{ nothing == 1 }}", "otherwise": "x"}
 WORDLESS = {"holds": "{{ 1 == 2 }}", "otherwise": "{{ nothing }}"}
 
 
-def said(*checks: dict[str, str]) -> Any:
-    """Return what the playbooks' lists make of checks."""
+def said(*checks: dict[str, str], by: str = "first_complaint") -> Any:
+    """Return what a filter makes of checks."""
     known = {"checks": [{name: trust_as_template(text) for name, text in check.items()} for check in checks]}
     templar = Templar(loader=DataLoader(), variables=known)
-    return templar.template(trust_as_template("{{ checks | slipway.flask.first_complaint }}"))
+    return templar.template(trust_as_template(f"{{{{ checks | slipway.flask.{by} }}}}"))
 
 
 def test_the_first_that_does_not_hold_is_told_and_none_after_it_is_asked() -> None:
@@ -30,7 +30,13 @@ def test_nothing_is_said_where_all_hold() -> None:
     assert said(FINE, FINE) == ""
 
 
+def test_all_that_do_not_hold_are_told_together() -> None:
+    assert said(WRONG, FINE, WRONG, by="all_complaints") == ["one: 1", "one: 1"]
+    assert said(FINE, by="all_complaints") == []
+
+
+@pytest.mark.parametrize("by", ["all_complaints", "first_complaint"])
 @pytest.mark.parametrize("check", [UNKNOWN, WORDLESS])
-def test_what_cannot_be_evaluated_is_an_error(check: dict[str, str]) -> None:
+def test_what_cannot_be_evaluated_is_an_error(check: dict[str, str], by: str) -> None:
     with pytest.raises(AnsibleUndefinedVariable):
-        said(FINE, check, WRONG)
+        said(FINE, check, WRONG, by=by)

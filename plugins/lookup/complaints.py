@@ -18,8 +18,7 @@ description:
     configuration it becomes part of.
   - Where there are none, also what the spec cannot say. That is C(_<role>_complaints) in the role's C(vars/complaints.yml), a list of
     sentences, which may use every variable of the role.
-  - A role asks for itself, as it may be used alone. Preflight asks for all roles of a host at once, which takes a seventh of the time
-    of a task for each.
+  - A role asks for itself, as it may be used alone. Preflight asks for all roles of a host in one task.
 options:
   _terms:
     description: Names of roles of this collection. What they share with all of their kind belongs to them.
@@ -75,10 +74,9 @@ class LookupModule(LookupBase):
         given = templar.template({name: known[name] for name in names})
         if found := [one for name, value in given.items() for one in values.complaints(name, value, options[name])]:
             return found
+        # Evaluated once, not for each sentence.
+        templar = self._templar.copy_with_new_env(available_variables={**known, **given})
         mine = [name for one in family if (name := f"_{one}_complaints") in known]
-        templar = self._templar.copy_with_new_env(
-            available_variables={**known, **given}
-        )  # evaluated once, not for each sentence
         return [sentence for name in mine for sentence in templar.template(known[name])]
 
     def files(self, family: list[str], path: str) -> dict[str, Any]:

@@ -72,8 +72,9 @@ def healthy(traffic: Traffic, release: Release, check: Check) -> Answer:
         answer = ask(traffic.socket(release.id), check, left)
         if not answer.wrong or time.monotonic() >= deadline:
             return answer
-        # An answer that is wrong fills the log; it is asked for again less often than one that is not there yet.
-        time.sleep(1 if answer.wrong.startswith("answered") else POLL_SECONDS)
+        time.sleep(
+            1 if answer.wrong.startswith("answered") else POLL_SECONDS
+        )  # one that is wrong fills the log: less often
 
 
 def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> str:
