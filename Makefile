@@ -10,6 +10,7 @@ PYTHON := $(or $(PYTHON),$(shell /usr/bin/python3 -c 'import sys; sys.version_in
 VENV := .venv
 APP_VENV := .venv-app
 CHECKERS_VENV := .venv-checkers
+BENCH_VENV := .venv-bench
 APP := app
 MODULE := $(if $(filter app,$(APP)),guestbook:create_app())
 SERVERS := $(PYTHON) tools/servers
@@ -51,9 +52,14 @@ screenshot: demo ## The README's picture, of the demo's page (needs Debian's chr
 	@python tools/screenshot.py "$$($(SERVERS) address demo)"
 
 .PHONY: bench
-bench: host tools ## How long a first run, a second run and a deploy take (root; some minutes)
-	@$(SERVERS) image trixie
-	python tools/bench.py
+bench: host tools bench-tools ## The stack next to others; PARTS="plain tls" ROUNDS=5 choose (root; a quarter of an hour)
+	@$(SERVERS) image trixie >/dev/null
+	ROUNDS=$(ROUNDS) $(BENCH_VENV)/bin/python tools/bench $(PARTS)
+
+.PHONY: bench-deploy
+bench-deploy: host tools ## How long a first run, a second run, a deploy and a rollback take; ROUNDS=3 (root; some minutes)
+	@$(SERVERS) image trixie >/dev/null
+	python tools/bench deploy $(ROUNDS)
 
 .PHONY: dev
 dev: tools ## An application on this machine, reloading as you edit: the example, or APP=../mysite MODULE=main:app; POSTGRESQL=1
@@ -134,7 +140,7 @@ docs: tools ## The roles' READMEs, from their argument specs
 .PHONY: clean
 clean: ## Remove every throwaway server, its image and the tools
 	@if [ -e /var/lib/$$($(SERVERS) prefix) ]; then $(SERVERS) purge; fi
-	rm -rf $(VENV) $(APP_VENV) $(CHECKERS_VENV) .servers .cache .ansible ~/.ansible/$$($(SERVERS) prefix)
+	rm -rf $(VENV) $(APP_VENV) $(CHECKERS_VENV) $(BENCH_VENV) .servers .cache .ansible ~/.ansible/$$($(SERVERS) prefix)
 
 # --- tools
 
@@ -150,6 +156,9 @@ app-tools: $(APP_VENV)/.ready
 
 .PHONY: checkers
 checkers: $(CHECKERS_VENV)/.ready
+
+.PHONY: bench-tools
+bench-tools: $(BENCH_VENV)/.ready
 
 # pip only brings uv, which brings the rest in a tenth of the time.
 $(VENV)/.ready: requirements.txt
@@ -185,6 +194,11 @@ $(CHECKERS_VENV)/.ready: $(VENV)/.ready molecule/shared/checkers/requirements.tx
 	uv pip sync --quiet --python $(CHECKERS_VENV)/bin/python --require-hashes molecule/shared/checkers/requirements.txt
 	touch $@
 
+$(BENCH_VENV)/.ready: $(VENV)/.ready tools/bench/requirements.txt
+	@uv venv --quiet --clear --python $(PYTHON) $(BENCH_VENV)
+	uv pip sync --quiet --python $(BENCH_VENV)/bin/python --require-hashes tools/bench/requirements.txt
+	touch $@
+
 # What the roles install on a server is at the version that their defaults say; what it needs, and Flask, is the newest.
 # Python 3.10 is the oldest that all of it runs on; certbot is run by Debian's own, 3.11 or newer. A file has the hashes of all
 # platforms. An app server's package has its role's name in its own.
@@ -210,6 +224,7 @@ ifneq ($(filter requirements.txt,$(MAKECMDGOALS)),)
 .PHONY: requirements.txt
 requirements.txt: ## Pin the tools again, with hashes
 	@uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --output-file $@ requirements.in
-	cd molecule/shared/checkers
-	uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make requirements.txt' --output-file $@ requirements.in
+	for folder in molecule/shared/checkers tools/bench; do
+	  (cd $$folder && uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-annotate --custom-compile-command 'make requirements.txt' --output-file $@ requirements.in)
+	done
 endif
