@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +126,22 @@ def test_each_side_is_served_by_what_is_set_up() -> None:
     for side in (side for part in sides.PARTS.values() for side in part.sides if side.url):
         unit = side.units.get("app") or side.units["web"]
         assert (sites | peers)[unit.removesuffix("@*.service")] == side.server, side.name
+
+
+def test_a_part_sets_up_no_more_than_it_needs() -> None:
+    assert sides.needed(sides.PARTS) == {server: list(sites) for server, sites in sides.ENVIRONMENTS.items()}
+    assert sides.needed(["tls"]) == {"bench-nginx": ["gunicorn", "secure"]}
+    assert sides.needed(["stalls"])["bench-apache"] == ["httpd", "modwsgi"]
+
+
+def test_each_peer_has_its_configuration() -> None:
+    words = {word for unit in sides.UNITS for word in unit.command} | {
+        word for part in sides.PARTS.values() for side in part.sides for word in side.command
+    }
+    named = {word.removeprefix(f"{sides.PEERS}/") for word in words if word.startswith(sides.PEERS)}
+    assert named
+    for name in named:
+        assert (Path(report.__file__).parent / "peers" / name).is_file(), name
 
 
 def test_the_document_has_a_row_for_each_side_and_each_target() -> None:

@@ -25,7 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import deploy, report, server
-from bench.sides import COMPLETE, ENVIRONMENTS, PARTS
+from bench.sides import COMPLETE, PARTS, needed
 
 RESULTS = report.DOCS / "benchmarks.json"
 
@@ -70,13 +70,14 @@ def write_report() -> None:
 def run(names: list[str], rounds: int) -> None:
     """Measure parts, and write what came out."""
     began = time.monotonic()
+    sites = needed(names)
     try:
-        server.set_up_all()
+        server.set_up_all(sites)
         print(f"set-up: {time.monotonic() - began:.0f} s", flush=True)
         facts = {
             "date": time.strftime("%-d %B %Y"),
             "machine": machine(),
-            "versions": ", ".join(dict.fromkeys(version for name in ENVIRONMENTS for version in server.versions(name))),
+            "versions": ", ".join(dict.fromkeys(version for name in sites for version in server.versions(name))),
         }
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         for name in names:

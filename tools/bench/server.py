@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -125,20 +126,20 @@ def versions(name: str) -> list[str]:
     return ssh(name, script).splitlines()
 
 
-def set_up(name: str) -> None:
-    """Boot a server with all that is measured on it."""
+def set_up(name: str, sites: list[str]) -> None:
+    """Boot a server with some of its environments, and the peers."""
     run(*SERVERS, "down", name)
     run(*SERVERS, "up", name, "--debian", "trixie")
-    for app_name in ENVIRONMENTS[name]:
+    for app_name in sites:
         deploy(app_name)
     start_peers(name)
 
 
-def set_up_all() -> None:
-    """Boot all servers, side by side."""
+def set_up_all(sites: Mapping[str, list[str]]) -> None:
+    """Boot servers side by side. sites: their environments, by server."""
     source()
     with ThreadPoolExecutor() as pool:
-        list(pool.map(set_up, ENVIRONMENTS))
+        list(pool.map(set_up, sites, sites.values()))
 
 
 def tear_down() -> None:

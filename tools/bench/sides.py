@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 CONNECTIONS = 64
@@ -30,7 +31,10 @@ WITH_DATABASE = "gunicorn"
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison. units: systemd's units of each tier, with patterns; command: what is run in wrk's place."""
+    """One side of a comparison.
+
+    units: systemd's units of each tier, with patterns; command: what is run in wrk's place; site: Slipway's environment that it is.
+    """
 
     name: str
     label: str
@@ -40,6 +44,7 @@ class Side:
     headers: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     drawn: bool = True
+    site: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,9 @@ def slipway(
     web = {"bench-nginx": "nginx.service", "bench-apache": "apache2.service"}[server]
     units = {"app": f"{name}@*.service", "web": web} | ({"database": "postgresql@*.service"} if database else {})
     headers = ("Accept-Encoding: gzip",) if path.endswith(".css") else ()
-    return Side(name + ("-css" if headers else ""), label, f"{scheme}://{name}.test{path}", units, server, headers)
+    return Side(
+        name + ("-css" if headers else ""), label, f"{scheme}://{name}.test{path}", units, server, headers, site=name
+    )
 
 
 def peer(
@@ -198,9 +205,20 @@ PARTS: dict[str, Part] = {
             "gunicorn": {"gunicorn_max_requests": 5000, "gunicorn_max_requests_jitter": 500},
             "httpd": {"gunicorn_max_requests": 5000, "gunicorn_max_requests_jitter": 500},
             "uwsgi": {"uwsgi_max_requests": 5000},
-            "granian": {"granian_workers_lifetime_seconds": 20},
+            "granian": {"granian_workers_lifetime_seconds": 60},
             "modwsgi": {"mod_wsgi_maximum_requests": 5000},
         },
     ),
 }
 COMPLETE = tuple(name for name in PARTS if name != "stalls")  # which takes as long as all of the others
+
+
+def needed(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the environments that parts need, by server. The peers need the first of theirs, with which the web server comes."""
+    sides = [side for name in names for side in PARTS[name].sides]
+    used = {side.site for side in sides}
+    return {
+        server: [site for site in sites if site in used or site == next(iter(sites))]
+        for server, sites in ENVIRONMENTS.items()
+        if any(side.server == server for side in sides)
+    }

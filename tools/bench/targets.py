@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.figures import Summary
+from bench.sides import PARTS
 
 Figures = Mapping[str, Mapping[str, Summary]]  # by part, by side
 
@@ -70,18 +71,19 @@ TARGETS = (
     Target("HTTPS to HTTP, the stylesheet", "tls-stylesheet", ("secure-css",), "gunicorn-css", 0.8, rate),
     Target("Pages from the cache to the application's", "cache", ("cached",), "gunicorn", 5, rate),
     *(
-        Target(f"p99 to the median: {name}", "stalls", (name,), "", 3, stall, at_least=False)
-        for name in ("gunicorn", "uwsgi", "granian", "httpd", "modwsgi")
+        Target(f"p99 to the median of that minute: {side.label}", "stalls", (side.name,), "", 3, stall, at_least=False)
+        for side in PARTS["stalls"].sides
     ),
 )
 
 
 def judged(target: Target, figures: Figures) -> tuple[str, str]:
     """Return what a target came to, and whether that holds, both in words."""
-    sides = figures.get(target.part)
-    if sides is None:
+    sides = figures.get(target.part, {})
+    names = (*target.sides, *filter(None, [target.base]))
+    if not sides.keys() >= {*names}:
         return "", "not measured"
-    asked = [sides[name] for name in (*target.sides, *filter(None, [target.base]))]
+    asked = [sides[name] for name in names]
     failed = sum(side.failures for side in asked)
     if failed:
         return "", f"not valid: {failed:,} requests failed"
