@@ -17,7 +17,7 @@ OURS, THEIRS = "#1f6f8b", "#b8b8b8"
 def draw(name: str, sides: Mapping[str, Summary], path: Path) -> None:
     """Draw the requests a second of a part: a bar for each side, a line from the lowest to the highest."""
     mpl.rcParams.update({"svg.hashsalt": "slipway", "svg.fonttype": "none", "font.family": "sans-serif"})
-    drawn = [side for side in PARTS[name].sides if side.drawn]
+    drawn = [side for side in PARTS[name].sides if side.drawn and side.name in sides]
     drawn.sort(key=lambda side: sides[side.name].rate)
     figure, axes = pyplot.subplots(figsize=(8, 0.8 + 0.36 * len(drawn)), layout="constrained")
     for place, side in enumerate(drawn):

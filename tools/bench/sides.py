@@ -121,9 +121,12 @@ def peer(
     tiers: str = "app web",
     server: str = "bench-nginx",
     drawn: bool = True,
+    unit: str = "",
 ) -> Side:
-    """Return the side of a peer; tiers are those that have a unit, or `database`."""
-    units = {t: "postgresql@*.service" if t == "database" else f"bench-{name}-{t}.service" for t in tiers.split()}
+    """Return the side of a peer. tiers: those that have a unit, and `database`; unit: whose units it has, if not its own."""
+    units = {
+        t: "postgresql@*.service" if t == "database" else f"bench-{unit or name}-{t}.service" for t in tiers.split()
+    }
     headers = ("Accept-Encoding: gzip",) if path.endswith(".css") else ()
     return Side(name, label, f"http://127.0.0.1:{port}{path}", units, server, headers, drawn=drawn)
 
@@ -173,10 +176,13 @@ PARTS: dict[str, Part] = {
     ),
     "stylesheet": Part(
         "A stylesheet of 90 KB, which the client takes compressed",
-        "gzip",
+        "gzip5",
         (
             slipway("gunicorn", "Slipway: compressed when it was deployed", CSS),
             peer("gzip", "nginx, `gzip on`: compressed for each answer, level 1", 8006, CSS, tiers="web"),
+            peer(
+                "gzip5", "the same, level 5 (what Slipway's nginx has for pages)", 8008, CSS, tiers="web", unit="gzip"
+            ),
             peer("tutorial", "the VPS tutorial: not compressed", 8002, CSS, tiers="web"),
         ),
     ),

@@ -66,7 +66,9 @@ TARGETS = (
         new_connections,
         at_least=False,
     ),
-    Target("Compressed at the deploy to `gzip on`", "stylesheet", ("gunicorn-css",), "gzip", 10, rate),
+    # At which level was left open: both are judged.
+    Target("Compressed at the deploy to `gzip on`, level 1", "stylesheet", ("gunicorn-css",), "gzip", 10, rate),
+    Target("Compressed at the deploy to `gzip on`, level 5", "stylesheet", ("gunicorn-css",), "gzip5", 10, rate),
     Target("HTTPS to HTTP, the page", "tls", ("secure",), "gunicorn", 0.8, rate),
     Target("HTTPS to HTTP, the stylesheet", "tls-stylesheet", ("secure-css",), "gunicorn-css", 0.8, rate),
     Target("Pages from the cache to the application's", "cache", ("cached",), "gunicorn", 5, rate),
