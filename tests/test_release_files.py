@@ -145,3 +145,12 @@ def test_a_diff_shows_no_bytes_that_are_no_text(role: Role) -> None:
     (role.dest / "settings").write_bytes(b"\xff\xfe")
     code, news, _ = role.dry_run()
     assert (code, news["settings"]) == (0, "binary\n")
+
+
+def test_what_a_deploy_collects_is_neither_written_nor_shown_yet(role: Role) -> None:
+    """M(slipway.flask.release_stage) writes it with the rest, and shows it then."""
+    code, output = role.run("--extra-vars", '{"release_files_collect": true}', "-vv")
+    assert code == 0, output
+    assert "after_header" not in output
+    assert "swordfish" not in output
+    assert "censored" in output

@@ -9,8 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.slipway.flask.plugins.action import release_lock
-from ansible_collections.slipway.flask.plugins.plugin_utils import files, packing
+from ansible_collections.slipway.flask.plugins.plugin_utils import files, locking, packing
 from ansible_collections.slipway.flask.plugins.plugin_utils.siblings import needs_siblings
 
 
@@ -411,10 +410,10 @@ def test_a_password_in_the_address_is_not_shown() -> None:
 
 def test_a_password_in_the_address_is_not_kept_on_the_server() -> None:
     """The lock and the log of deploys name the source; others may read the one, and a backup holds the other."""
-    assert release_lock.without_password("https://ada:s3cr3t@git.test/me/book.git") == "https://git.test/me/book.git"
-    assert release_lock.without_password("https://git.test/@me/book.git") == "https://git.test/@me/book.git"
-    assert release_lock.without_password("git@git.test:me/book.git") == "git@git.test:me/book.git"
-    assert release_lock.without_password("v1.2") == "v1.2"
+    assert locking.without_password("https://ada:s3cr3t@git.test/me/book.git") == "https://git.test/me/book.git"
+    assert locking.without_password("https://git.test/@me/book.git") == "https://git.test/@me/book.git"
+    assert locking.without_password("git@git.test:me/book.git") == "git@git.test:me/book.git"
+    assert locking.without_password("v1.2") == "v1.2"
 
 
 # --- A source that attacks the machine that packs it

@@ -1,80 +1,21 @@
-"""Say who deploys, and judge whether the deploy that holds the lock still runs; the lock itself is on the server."""
+"""Take the lock on an application's releases, and nothing else."""
 
 from __future__ import annotations
 
-import contextlib
-import getpass
-import hashlib
-import os
-import re
-import socket
-import subprocess
-import time
-from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.flask.plugins.plugin_utils.locking import LockingAction
 
 
-def started(pid: int) -> str:
-    """Return when a process of this machine started, as ps(1) prints it; empty where no process has that number."""
-    command = ["ps", "-o", "lstart=", "-p", str(pid)]
-    done = subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
-
-
-def machine() -> str:
-    """Return what distinguishes this machine from others, where process numbers mean something else."""
-    parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):
-        parts.append(Path("/etc/machine-id").read_text().strip())
-    with contextlib.suppress(OSError):
-        parts.append(Path("/proc/self/ns/pid").readlink().name)  # of two containers with one name
-    return " ".join(parts)
-
-
-def without_password(source: str) -> str:
-    """Return a source as others may read it: https://user:token@host/… without what is before the host."""
-    return re.sub("^([a-z]+://)[^/]*@", r"\1", source)
-
-
-class ActionModule(ActionBase):
-    """The control machine's half of release_lock."""
+class ActionModule(LockingAction):
+    """See plugins/modules/release_lock.py."""
 
     _supports_check_mode = False
-    _requires_connection = True
+    _VALID_ARGS = frozenset(("home", "verb", "force"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Take the lock, a second time where the first found the lock of a deploy that has ended."""
-        arguments = self._task.args
-        # A task runs in its own process; the run is its parent.
-        pid = os.getppid()
-        process = {"machine": machine(), "pid": pid, "started": started(pid)}
-        holder = {
-            "who": getpass.getuser(),
-            "host": socket.gethostname(),
-            "verb": arguments.get("verb", "deploy"),
-            "source": without_password(arguments.get("source", "")),
-            **process,
-        }
-        # The same for each host of the run, and for no other run.
-        run = hashlib.sha256(repr(process).encode()).hexdigest()[:12]
-        ask = {"home": arguments["home"], "run": run, "holder": holder, "force": arguments.get("force", False)}
-        result = self._ask(ask, task_vars)
-        if held := result.get("held"):
-            if held.get("machine") != holder["machine"] or started(held["pid"]) == held["started"]:
-                since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(held["since"]))
-                raise AnsibleActionFail(
-                    f"app_lock_break: {held['who']} has held the deploy lock from {held['host']} since {since} "
-                    f"({held['verb']}, step: {held.get('step', 'begin')}). Wait until it has ended. If that machine is gone for "
-                    "good, run this again with -e app_lock_break=true."
-                )
-            result = self._ask({**ask, "instead_of": held["run"]}, task_vars)
-        return result
-
-    def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        result: dict[str, Any] = self._execute_module(
-            "slipway.flask.take_lock", module_args=arguments, task_vars=task_vars
-        )
-        return result
+        """Take the lock."""
+        super().run(tmp, task_vars)
+        args = self._task.args
+        how = {"verb": args.get("verb", "deploy"), "force": args.get("force", False)}
+        return self.with_lock("slipway.flask.take_lock", {"home": args["home"]}, task_vars, **how)

@@ -38,23 +38,16 @@ drain_seconds: {description: How long the old instance's last connections took t
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine.activation import activate
-from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, INSTANCES, STEP, step, traffic_of
-from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
+from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, INSTANCES, STEP, switch
 
 
 def main() -> None:
     """Run the module."""
     own = {"id": {"type": "str", "required": True}, "drain_timeout": {"type": "int", "required": True}}
     module = AnsibleModule({**HOME, **STEP, **INSTANCES, **own}, supports_check_mode=True)
-    params = module.params
     if module.check_mode:
         module.exit_json(changed=True)
-    with step(module) as deploy:
-        deploy.note(step="activate", id=params["id"])
-        old, waited = activate(traffic_of(params), Release(params["home"], params["id"]), params["drain_timeout"])
-        deploy.note(step="done", outcome="activated")
-    module.exit_json(changed=True, previous=old, drain_seconds=round(waited, 1))
+    module.exit_json(**switch(module))
 
 
 if __name__ == "__main__":

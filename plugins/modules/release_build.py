@@ -15,69 +15,15 @@ description:
     Poetry's C(pyproject.toml), else C(next/default_requirements.txt). The app server (C(next/requirements.txt)) overrides a version that the application
     asks for; of what it needs, the application's version counts.
   - Where nothing that can name a dependency has changed, it begins with a copy of an earlier release's virtualenv; a
-    version that no file pins is then the one that was installed there, until O(force) resolves again.
-  - What the source brings runs as C(<user>-build), as a service of systemd with O(build_service), and no process of it is
-    left when the release is sealed. A finished release belongs to root, and O(user) may only read it.
-  - The module is imported as O(user), with the release's settings, as a service with O(sandbox).
+    version that no file pins is then the one that was installed there, until O(plan.force) resolves again.
+  - What the source brings runs as C(<user>-build), as a service of systemd with O(plan.build_service), and no process of it is
+    left when the release is sealed. A finished release belongs to root, and O(plan.user) may only read it.
+  - The module is imported as O(plan.user), with the release's settings, as a service with O(plan.sandbox).
   - Warns where the application has a package for WebSockets that do not work under the app server.
   - Fails, and marks the release failed, where a dependency cannot be installed or the module does not import; what was
     built of it is removed again.
-extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step]
+extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.plan]
 options:
-  user: {description: The application's user., type: str, required: true}
-  module:
-    description: The WSGI callable in gunicorn's notation, C(package.module:name) or C(module:factory()).
-    type: str
-    required: true
-  server:
-    description:
-      - The app server's role. Its other files in C(bin/) than C(serve) begin with its name and a dot; what another one
-        left there is not part of the release.
-      - Where it is uwsgi, a C(uwsgi.ini) in the application's folder may name the module.
-      - Where it is none, the release has no application. It is what is published of the source, with an C(index.html), and nothing else.
-    type: str
-    required: true
-  uv: {description: Path of the uv program., type: path, required: true}
-  python: {description: "An interpreter's path or name, or a version for uv to find or fetch.", type: str, required: true}
-  static_dir: {description: Folder of static files below the source; published where it exists., type: str, required: true}
-  static_url: {description: The URL path the static files are published under., type: str, required: true}
-  static_kinds:
-    description: Last suffixes of files that are published, without the dot; empty for names without one.
-    type: list
-    elements: str
-    required: true
-  static_forbidden_suffixes:
-    description: Suffixes that a name may not have before its last one either.
-    type: list
-    elements: str
-    required: true
-  sandbox: {description: Directives of systemd for what runs as O(user)., type: dict, required: true}
-  build_service: {description: Directives of systemd for the build., type: dict, required: true}
-  shared_dirs:
-    description: "Folders below the source that outlive a release: links into C(<home>/shared)."
-    type: list
-    elements: str
-    default: []
-  build:
-    description: Shell commands that run in the application's folder once its dependencies are there, as O(user)'s build.
-    type: list
-    elements: str
-    default: []
-  prestart:
-    description: The prestart commands; the release's id is derived from them too.
-    type: list
-    elements: str
-    default: []
-  migrate: {description: Whether migrations run before the prestart commands; part of the id., type: bool, default: true}
-  force:
-    description: Build again what was built of the same input before; the new release has a new id.
-    type: bool
-    default: false
-  source: {description: "The version of the source, for the record.", type: str, default: ""}
-  folder:
-    description: The application's folder in the archive, where that has more of the source than this folder.
-    type: str
-    default: ""
 attributes:
   check_mode: {support: full}
 author: Slipway (!UNKNOWN)
@@ -87,20 +33,20 @@ EXAMPLES = r"""
 - name: Build the release
   slipway.flask.release_build:
     home: /srv/guestbook
-    user: guestbook
-    module: guestbook:create_app()
-    uv: /opt/uv/bin/uv
-    static_kinds: [css, js, png]
-    static_forbidden_suffixes: [py, env]
-    sandbox: {ProtectSystem: strict, ReadWritePaths: /srv/guestbook/shared}
-    build_service: {ProtectSystem: strict, MemoryMax: 75%}
+    plan:
+      user: guestbook
+      module: guestbook:create_app()
+      uv: /opt/uv/bin/uv
+      static_kinds: [css, js, png]
+      static_forbidden_suffixes: [py, env]
+      sandbox: {ProtectSystem: strict, ReadWritePaths: /srv/guestbook/shared}
+      build_service: {ProtectSystem: strict, MemoryMax: 75%}
   register: release
 """
 
 RETURN = r"""
 id: {description: The release's id., type: str, returned: always}
 prestarted: {description: Whether its prestart commands have run., type: bool, returned: always}
-pending: {description: "Whether it was, or in a dry run would be, built.", type: bool, returned: always}
 schema: {description: Heads of its Alembic migrations., type: list, elements: str, returned: always}
 note:
   description: What to say of files that name dependencies and did not count for this build; empty for none.
@@ -121,42 +67,19 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine import websoc
 from ansible_collections.slipway.flask.plugins.module_utils.engine.build import Made, make
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import last_lines
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import replace
-from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, STEP, step
-from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import Plan, interpreter
+from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, PLAN, STEP, plan_of, step
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
-
-ARGUMENTS = {
-    "user": {"type": "str", "required": True},
-    "module": {"type": "str", "required": True},
-    "server": {"type": "str", "required": True},
-    "uv": {"type": "path", "required": True},
-    "python": {"type": "str", "required": True},
-    "static_dir": {"type": "str", "required": True},
-    "static_url": {"type": "str", "required": True},
-    "static_kinds": {"type": "list", "elements": "str", "required": True},
-    "static_forbidden_suffixes": {"type": "list", "elements": "str", "required": True},
-    "sandbox": {"type": "dict", "required": True},
-    "build_service": {"type": "dict", "required": True},
-    "shared_dirs": {"type": "list", "elements": "str", "default": []},
-    "build": {"type": "list", "elements": "str", "default": []},
-    "prestart": {"type": "list", "elements": "str", "default": []},
-    "migrate": {"type": "bool", "default": True},
-    "source": {"type": "str", "default": ""},
-    "folder": {"type": "str", "default": ""},
-    "force": {"type": "bool", "default": False},
-}
-
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule({**HOME, **STEP, **ARGUMENTS}, supports_check_mode=True)
+    module = AnsibleModule({**HOME, **STEP, **PLAN}, supports_check_mode=True)
     params = module.params
+    force = params["plan"]["force"]
     if module.check_mode and not Path(params["home"], "next/source.tar.gz").exists():  # a dry run of a first deploy
-        module.exit_json(changed=True, pending=True, id="", prestarted=True, schema=[], not_published=[], note="")
+        module.exit_json(changed=True, id="", prestarted=True, schema=[], not_published=[], note="")
     os.umask(0o077)  # nothing is readable by others before it is handed over
-    settings = {name: params[name] for name in ("home", *ARGUMENTS) if name != "force"}
-    plan = Plan(**{**settings, "python": interpreter(params["python"])})
-    if params["force"] and not module.check_mode:
+    plan = plan_of(params)
+    if force and not module.check_mode:
         # It stays, so that the next deploy of the same input is this release and not the one before.
         replace(plan.stage / "forced", params["lock"] + "\n")
     release = Release(plan.home, plan.id)
@@ -172,7 +95,6 @@ def main() -> None:
     record = release.record
     module.exit_json(
         changed=not built,
-        pending=not built or params["force"],
         id=release.id,
         prestarted=bool(record.get("prestarted")),
         schema=record.get("schema", []),

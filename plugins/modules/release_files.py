@@ -6,6 +6,8 @@ module: release_files
 short_description: Write what a role adds to the next release
 description:
   - Renders templates on the control machine and writes all of them in one task, as M(slipway.flask.write_files) does.
+  - Where the variable C(release_files_collect) is true, nothing is written yet. M(slipway.flask.release_stage) then writes the files of
+    all roles with its own, in one round trip.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff]
 options:
   dest: {description: "Folder of what the next release is made of; it and C(bin/) in it exist.", type: path, required: true}

@@ -10,10 +10,7 @@ description:
   - Stops everything but the active release, removes old releases, appends the outcome of the deploy to
     C(<home>/release.log), and gives the lock back. Does nothing where the lock is not this deploy's, or where the
     application has been removed.
-extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.instances]
-options:
-  drain_timeout: {description: Seconds to wait for the connections of an instance to end., type: int, required: true}
-  keep: {description: "Releases to keep. The active, the previous and the last good one always are.", type: int, required: true}
+extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.instances, slipway.flask.release.end]
 attributes:
   check_mode: {support: none}
 author: Slipway (!UNKNOWN)
@@ -32,31 +29,17 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
+from pathlib import Path
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine.activation import finish
-from ansible_collections.slipway.flask.plugins.module_utils.engine.lock import Deploy
-from ansible_collections.slipway.flask.plugins.module_utils.engine.module import (
-    HOME,
-    INSTANCES,
-    STEP,
-    errors_of,
-    traffic_of,
-)
+from ansible_collections.slipway.flask.plugins.module_utils.engine.module import END, HOME, INSTANCES, STEP, end
 
 
 def main() -> None:
     """Run the module."""
-    own = {"drain_timeout": {"type": "int", "required": True}, "keep": {"type": "int", "required": True}}
-    module = AnsibleModule({**HOME, **STEP, **INSTANCES, **own})
-    params = module.params
-    deploy = Deploy(params["home"], params["lock"])
-    if deploy.home.is_dir():
-        with errors_of(module), deploy.alone():
-            if deploy.ours:
-                try:
-                    finish(traffic_of(params), params["keep"], params["drain_timeout"])
-                finally:
-                    deploy.free()
+    module = AnsibleModule({**HOME, **STEP, **INSTANCES, **END})
+    if Path(module.params["home"]).is_dir():
+        end(module, module.params["lock"])
     module.exit_json(changed=False)
 
 

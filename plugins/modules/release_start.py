@@ -13,12 +13,17 @@ description:
   - A release of a site without an application has no instance. Its build has seen that it has a front page.
   - Where the release has the traffic already it is started if it is not running. If it runs and does not answer in time,
     the module fails and leaves it running.
-extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.instances]
+  - With O(alone), the release gets the traffic and the deploy ends, as M(slipway.flask.release_activate) and
+    M(slipway.flask.release_finish) do it.
+extends_documentation_fragment:
+  - slipway.flask.attributes
+  - slipway.flask.release
+  - slipway.flask.release.step
+  - slipway.flask.release.instances
+  - slipway.flask.release.gate
+  - slipway.flask.release.end
 options:
   id: {description: The release's id., type: str, required: true}
-  health_path: {description: Any answer below 500 to a GET of it counts as healthy., type: str, required: true}
-  health_host: {description: The Host header of that request., type: str, required: true}
-  health_timeout: {description: Seconds in which a started instance must answer., type: int, required: true}
   undo:
     description: Whether this brings a release back. One that answered before is not marked failed for not answering now.
     type: bool
@@ -47,14 +52,28 @@ EXAMPLES = r"""
 
 RETURN = r"""
 settled:
-  description: Whether the release has the traffic already, answers, and no other is running.
+  description: Whether the release has the traffic, answers, and no other is running.
   type: bool
   returned: always
+previous: {description: The release that had the traffic before; empty where there was none., type: str, returned: with O(alone)}
+drain_seconds: {description: How long the old instance's last connections took to end., type: float, returned: with O(alone)}
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check, ask, start
-from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, INSTANCES, STEP, step, traffic_of
+from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check, look, start
+from ansible_collections.slipway.flask.plugins.module_utils.engine.module import (
+    END,
+    GATE,
+    HOME,
+    INSTANCES,
+    STEP,
+    end,
+    step,
+    switch,
+    traffic_of,
+)
 from ansible_collections.slipway.flask.plugins.module_utils.engine.protocol import check_release
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 
@@ -63,26 +82,26 @@ def main() -> None:
     """Run the module."""
     own = {
         "id": {"type": "str", "required": True},
-        "health_path": {"type": "str", "required": True},
-        "health_host": {"type": "str", "required": True},
-        "health_timeout": {"type": "int", "required": True},
         "undo": {"type": "bool", "default": False},
         "edge_sites": {"type": "list", "elements": "path", "default": []},
     }
-    module = AnsibleModule({**HOME, **STEP, **INSTANCES, **own}, supports_check_mode=True)
+    module = AnsibleModule({**HOME, **STEP, **INSTANCES, **GATE, **END, **own}, supports_check_mode=True)
     params = module.params
     traffic, release = traffic_of(params), Release(params["home"], params["id"])
     check = Check(params["health_path"], params["health_host"], params["health_timeout"])
-    active = traffic.active == release.id
-    answers = active and (release.is_pages or not ask(traffic.socket(release.id), check, 10).wrong)
-    settled = answers and not traffic.others(release.id)
-    if not answers and not module.check_mode:
+    state = look(traffic, release, check)
+    result: dict[str, Any] = {"changed": not state.answers, "settled": state.settled}
+    if not state.answers and not module.check_mode:
         with step(module) as deploy:
             deploy.note(step="gate", id=release.id)
             check_release(release, params["edge_sites"], traffic.run)
             if warning := start(traffic, release, check, undo=params["undo"]):
                 module.warn(warning)
-    module.exit_json(changed=not answers, settled=settled)
+    if params["alone"] and not module.check_mode:
+        if not state.settled:
+            result |= {**switch(module), "settled": True}
+        end(module, params["lock"])
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

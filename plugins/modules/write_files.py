@@ -9,21 +9,9 @@ short_description: Write several files in one task, all of them or none
 description:
   - A file that is already correct is left alone. Nothing is written if one of the files does not pass its validation.
   - It returns neither its arguments nor the content of a file that is secret.
-extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff]
+extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.attributes.diff, slipway.flask.files]
 options:
   dest: {description: Folder of the files. Folders that are missing are made., type: path, required: true}
-  group: {description: May read the files; their owner is root., type: str, default: root}
-  files:
-    description: The files.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      dest: {description: "Path below O(dest), which a leading slash changes nothing of.", type: str, required: true}
-      content: {description: "The file's bytes, in base64.", type: str, required: true}
-      mode: {description: Mode in octal digits., type: str, default: "0640"}
-      validate: {description: "A command that ends with 0 where C(%s), the new file, is in order.", type: str}
-      secret: {description: Whether its content is never shown., type: bool, default: false}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -48,104 +36,16 @@ files:
   returned: success
 """
 
-import base64
-import grp
-import os
-import tempfile
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
-# Replaces the arguments, which AnsibleModule would return with secrets in them.
-NOT_SHOWN: dict[str, str] = {}
-
-
-def current(path: Path) -> tuple[bytes, tuple[int, int, int]]:
-    """Return a file's content, and its owner, group and mode; an empty content where there is none."""
-    try:
-        about = path.stat()
-        return path.read_bytes(), (about.st_uid, about.st_gid, about.st_mode & 0o7777)
-    except FileNotFoundError:
-        return b"", (-1, -1, -1)
-
-
-def shown(before: bytes, file: dict[str, Any]) -> tuple[str, str]:
-    """Return what a diff shows of a file, before and after."""
-    if file["secret"]:
-        return "", "secret\n"
-    try:
-        return before.decode(), file["bytes"].decode()
-    except UnicodeDecodeError:
-        return "", "binary\n"
-
-
-def validate(module: AnsibleModule, file: dict[str, Any]) -> None:
-    """Fail the module where a file's command does not accept its new content."""
-    with tempfile.NamedTemporaryFile(dir=module.tmpdir) as fresh:
-        fresh.write(file["bytes"])
-        fresh.flush()
-        status, _, error = module.run_command([word.replace("%s", fresh.name) for word in file["validate"].split()])
-    if status != 0:
-        module.fail_json(msg=f"{file['dest']} was not written: {error.strip()}", invocation=NOT_SHOWN)
-
-
-def write(path: Path, file: dict[str, Any], gid: int) -> None:
-    """Write a file in one step, with its owner and mode from the beginning."""
-    umask = os.umask(0o022)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.umask(umask)
-    fresh = path.with_name(f".{path.name}.next")
-    fresh.write_bytes(file["bytes"])
-    os.chown(fresh, 0, gid)
-    fresh.chmod(int(file["mode"], 8))
-    fresh.rename(path)
+from ansible_collections.slipway.flask.plugins.module_utils.writing import FILES, write_all
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "dest": {"type": "path", "required": True},
-            "group": {"type": "str", "default": "root"},
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "dest": {"type": "str", "required": True},
-                    "content": {"type": "str", "required": True},
-                    "mode": {"type": "str", "default": "0640"},
-                    "validate": {"type": "str"},
-                    "secret": {"type": "bool", "default": False},
-                },
-            },
-        },
-        supports_check_mode=True,
-    )
-    os.umask(0o077)
-    folder = Path(module.params["dest"])
-    try:
-        gid = grp.getgrnam(module.params["group"]).gr_gid
-    except KeyError:
-        gid = -1  # a dry run, before the role that makes it; else the group was there before this
-    changed, diff = [], []
-    for file in module.params["files"]:
-        path = folder / file["dest"].lstrip("/")
-        file["bytes"] = base64.b64decode(file["content"])
-        wanted, known = (file["bytes"], (0, gid, int(file["mode"], 8))), current(path)
-        if known == wanted:
-            continue
-        changed.append((path, file))
-        before, after = shown(known[0], file)
-        diff.append({"before_header": str(path), "after_header": str(path), "before": before, "after": after})
-        if file["validate"] and known[0] != wanted[0]:
-            validate(module, file)
-    if not module.check_mode:
-        for path, file in changed:
-            write(path, file, gid)
-    names = [file["dest"] for _, file in changed]
-    module.exit_json(changed=changed != [], files=names, diff=diff, invocation=NOT_SHOWN)
+    module = AnsibleModule({"dest": {"type": "path", "required": True}, **FILES}, supports_check_mode=True)
+    module.exit_json(**write_all(module, Path(module.params["dest"])))
 
 
 if __name__ == "__main__":

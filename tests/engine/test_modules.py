@@ -81,17 +81,19 @@ def test_errors_outside_of_a_step_are_said_too(host: Host, run_module: RunModule
 
 
 def test_the_lock_is_taken_or_its_holder_returned(host: Host, run_module: RunModule) -> None:
-    ask: dict[str, Any] = {"home": str(host.home), "holder": ADA}
-    assert run_module(take_lock.main, **ask, run="a")["held"] == {}
-    assert run_module(take_lock.main, **ask, run="b")["held"]["run"] == "a"
-    assert run_module(take_lock.main, **ask, run="b", instead_of="a")["held"] == {}
-    assert run_module(take_lock.main, **ask, run="c", force=True)["run"] == "c"
+    def held(**asks: object) -> Any:
+        return run_module(take_lock.main, home=str(host.home), asks={"holder": ADA, **asks}).get("held")
+
+    assert held(run="a") is None
+    assert held(run="b")["run"] == "a"
+    assert held(run="b", instead_of="a") is None
+    assert held(run="c", force=True) is None
     assert Deploy(host.home, "c").ours
 
 
 def test_a_host_without_the_application_has_no_lock(host: Host, run_module: RunModule) -> None:
     (host.home / "releases").rmdir()
-    result = run_module(take_lock.main, home=str(host.home), run="a", holder=ADA)
+    result = run_module(take_lock.main, home=str(host.home), asks={"run": "a", "holder": ADA})
     assert result["msg"].startswith(f"app_name: this host has no application of that name ({host.home}/releases")
 
 
@@ -100,7 +102,8 @@ def test_a_release_is_chosen_and_a_dry_run_needs_no_lock(host: Host, lock: str, 
     home = str(host.home)
     assert run_module(release_select.main, check=True, home=home)["id"] == OLD
     assert Deploy(host.home, lock).holder["source"] == "v1"
-    assert run_module(release_select.main, home=home, lock=lock)["id"] == OLD
+    assert run_module(release_select.main, home=home, asks={"run": "b", "holder": ADA})["held"]["run"] == lock
+    assert run_module(release_select.main, home=home, asks={"run": lock, "holder": ADA})["id"] == OLD
     assert Deploy(host.home, lock).holder["source"] == "v0"
     assert "is not a release id" in run_module(release_select.main, check=True, home=home, id="v0")["msg"]
 
@@ -127,6 +130,8 @@ def test_a_gate_that_stays_shut_fails_the_module(host: Host, lock: str, run_modu
         "health_path": "/",
         "health_host": "site.test",
         "health_timeout": 0,
+        "drain_timeout": 0,
+        "keep": 5,
         "lock": lock,
     }
     assert run_module(release_start.main, check=True, **gate)["changed"] is True
@@ -152,6 +157,24 @@ def test_a_release_gets_the_traffic_and_the_deploy_is_logged(host: Host, lock: s
     assert "stop" not in asked(new)
     files.remove(host.home)
     run_module(release_finish.main, **finish)
+
+
+def test_alone_a_release_is_started_switched_and_the_deploy_ended_in_one_step(
+    host: Host, lock: str, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is given back by it, and a second time nothing is left to do."""
+    monkeypatch.setattr(release_start, "start", lambda *_, **__: "")
+    old, new = host.release(OLD, running=True, activated=1), host.release(NEW, running=True)
+    host.traffic().give(old)
+    gate = {**host.instances(), "id": NEW, "health_path": "/", "health_host": "site.test", "health_timeout": 0}
+    gate |= {"drain_timeout": 0, "keep": 5, "alone": True, "lock": lock}
+    assert run_module(release_start.main, check=True, **gate)["settled"] is False
+    assert host.traffic().active == OLD
+    result = run_module(release_start.main, **gate)
+    assert (result["changed"], result["settled"], result["previous"]) == (True, True, OLD)
+    assert (host.traffic().active, asked(old), "stop" in asked(new)) == (NEW, ["stop"], False)
+    assert [(entry["id"], entry["outcome"]) for entry in host.logged()] == [(NEW, "activated")]
+    assert not (host.home / "deploy.lock").exists()
 
 
 def test_an_application_is_removed_once(host: Host, lock: str, run_module: RunModule) -> None:

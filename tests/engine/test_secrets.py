@@ -63,7 +63,7 @@ def test_an_agent_with_the_operator_s_keys_does_not_reach_a_build(
 @pytest.mark.parametrize("name", ["env", "build_env", "build_deploy_key"])
 def test_no_diff_shows_a_file_with_secrets(name: str) -> None:
     """What `secret` does is asked in tests/test_release_files.py."""
-    staged = (ROOT / "roles/app/tasks/stage.yml").read_text()
+    staged = (ROOT / "roles/app/vars/main.yml").read_text()
     assert re.search(rf"'dest': '{name}'[^}}]*'secret': true", staged)
 
 

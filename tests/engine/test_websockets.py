@@ -54,5 +54,6 @@ def test_the_build_warns_of_it_once(
     Deploy(host.home, "a").ask({"who": "ada"})
     source.pack()
     plan = {**dataclasses.asdict(source.plan), "server": "granian"}
-    built, _ = (run_module(release_build.main, **plan, lock="a") for _ in range(2))
+    home = plan.pop("home")
+    built, _ = (run_module(release_build.main, home=home, plan=plan, lock="a") for _ in range(2))
     assert warnings == [websockets.warning(Release(host.home, built["id"]), "granian")]

@@ -488,15 +488,8 @@ def test_the_lock_of_a_machine_that_is_gone_is_broken_by_name_only(host: Host, s
 # ------------------------------------------------------------------------------------------------ deploys that are killed
 
 SERVER_STEPS = ("build", "prestart", "gate", "activate")
-WRITING_STEPS = (
-    "slipway.flask.app : Write the application's settings and programs",
-    "slipway.flask.gunicorn : Add gunicorn to the release",
-    "slipway.flask.systemd : Add the services of systemd to the release",
-)
 STEPS = [
-    "slipway.flask.app : Take the deploy lock",
-    "slipway.flask.app : Upload the application's source",
-    *(WRITING_STEPS if ALL else WRITING_STEPS[:1]),
+    "slipway.flask.app : Stage the next release, and see whether it has the traffic already",
     *SERVER_STEPS,
     "slipway.flask.app : Stop old instances and release the lock",
 ]

@@ -64,6 +64,20 @@ def ask(path: Path, check: Check, timeout: float) -> Answer:
     return Answer(wrong, WEAK_KEY in response.headers)
 
 
+class State(NamedTuple):
+    """answers: it has the traffic, and answers. settled: and no other is running."""
+
+    answers: bool
+    settled: bool
+
+
+def look(traffic: Traffic, release: Release, check: Check) -> State:
+    """Return how a release is that may have the traffic."""
+    active = traffic.active == release.id
+    answers = active and (release.is_pages or not ask(traffic.socket(release.id), check, 10).wrong)
+    return State(answers, answers and not traffic.others(release.id))
+
+
 def healthy(traffic: Traffic, release: Release, check: Check) -> Answer:
     """Ask the instance until it answers well or the time is over; return its last answer."""
     deadline = time.monotonic() + check.timeout

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.flask.plugins.module_utils.engine.activation import activate, finish
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import NO_ROOM, ReleaseError, no_room
 from ansible_collections.slipway.flask.plugins.module_utils.engine.lock import Deploy
+from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import Plan, interpreter
+from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import Traffic
 
 HOME: dict[str, Any] = {"home": {"type": "path", "required": True}}
@@ -20,10 +24,91 @@ INSTANCES: dict[str, Any] = {
     "socket_group": {"type": "str", "required": True},
 }
 
+PLAN: dict[str, Any] = {"plan": {"type": "dict", "required": True, "options": {
+        "user": {"type": "str", "required": True},
+        "module": {"type": "str", "required": True},
+        "server": {"type": "str", "required": True},
+        "uv": {"type": "path", "required": True},
+        "python": {"type": "str", "required": True},
+        "static_dir": {"type": "str", "required": True},
+        "static_url": {"type": "str", "required": True},
+        "static_kinds": {"type": "list", "elements": "str", "required": True},
+        "static_forbidden_suffixes": {"type": "list", "elements": "str", "required": True},
+        "sandbox": {"type": "dict", "required": True},
+        "build_service": {"type": "dict", "required": True},
+        "shared_dirs": {"type": "list", "elements": "str", "default": []},
+        "build": {"type": "list", "elements": "str", "default": []},
+        "prestart": {"type": "list", "elements": "str", "default": []},
+        "migrate": {"type": "bool", "default": True},
+        "source": {"type": "str", "default": ""},
+        "folder": {"type": "str", "default": ""},
+        "force": {"type": "bool", "default": False},
+}}}
+# What the control machine says of a deploy that asks for the lock; nothing in a dry run.
+ASKS: dict[str, Any] = {
+    "asks": {
+        "type": "dict",
+        "options": {
+            "run": {"type": "str", "required": True},
+            "holder": {"type": "dict", "required": True},
+            "instead_of": {"type": "str", "default": ""},
+            "force": {"type": "bool", "default": False},
+        },
+    }
+}
+GATE: dict[str, Any] = {
+    "health_path": {"type": "str", "required": True},
+    "health_host": {"type": "str", "required": True},
+    "health_timeout": {"type": "int", "required": True},
+}
+# What the end of a deploy needs.
+END: dict[str, Any] = {
+    "drain_timeout": {"type": "int", "required": True},
+    "keep": {"type": "int", "required": True},
+    "alone": {"type": "bool", "default": False},
+}
+
 
 def traffic_of(params: dict[str, Any]) -> Traffic:
     """Return the traffic of the application that a module's arguments name."""
     return Traffic(*(params[name] for name in ("home", *INSTANCES)))
+
+
+def plan_of(params: dict[str, Any]) -> Plan:
+    """Return what a module's arguments say that a release is to be made of."""
+    settings = {name: value for name, value in params["plan"].items() if name != "force"}
+    return Plan(**{**settings, "home": params["home"], "python": interpreter(settings["python"])})
+
+
+def take_lock(module: AnsibleModule) -> None:
+    """Take the lock for a module, where it asks for it; end the module with the holder where another deploy has it."""
+    home, asks = Path(module.params["home"]), module.params["asks"]
+    if not asks:
+        return
+    deploy = Deploy(home, asks["run"])
+    if not (home / "releases").is_dir():
+        module.fail_json(
+            msg=f"app_name: this host has no application of that name ({home}/releases is missing). "
+            "Run site.yml first, or correct app_name."
+        )
+    try:
+        with errors_of(module):
+            held = deploy.ask(asks["holder"], instead_of=asks["instead_of"], force=asks["force"])
+    except OSError as error:  # the first that would notice a file system that is read-only
+        module.fail_json(msg=f"{deploy.path}: {error.strerror}")
+    if held:
+        module.exit_json(held=held, invocation={})
+
+
+def end(module: AnsibleModule, lock: str) -> None:
+    """Stop what should not run, remove old releases and give the lock back, where it is still this deploy's."""
+    deploy = Deploy(module.params["home"], lock)
+    with errors_of(module), deploy.alone():
+        if deploy.ours:
+            try:
+                finish(traffic_of(module.params), module.params["keep"], module.params["drain_timeout"])
+            finally:
+                deploy.free()
 
 
 @contextlib.contextmanager
@@ -40,8 +125,18 @@ def errors_of(module: AnsibleModule) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def step(module: AnsibleModule) -> Iterator[Deploy]:
+def step(module: AnsibleModule, lock: str = "") -> Iterator[Deploy]:
     """Run one step of the deploy whose lock the module was given; what fails fails the module."""
-    deploy = Deploy(module.params["home"], module.params["lock"])
+    deploy = Deploy(module.params["home"], lock or module.params["lock"])
     with errors_of(module), deploy.step():
         yield deploy
+
+
+def switch(module: AnsibleModule) -> dict[str, Any]:
+    """Give the release that a module's arguments name the traffic; return what the module is to return."""
+    params = module.params
+    with step(module) as deploy:
+        deploy.note(step="activate", id=params["id"])
+        old, waited = activate(traffic_of(params), Release(params["home"], params["id"]), params["drain_timeout"])
+        deploy.note(step="done", outcome="activated")
+    return {"changed": True, "previous": old, "drain_seconds": round(waited, 1)}
