@@ -43,7 +43,9 @@ def test_the_facts_are_ansible_s_own_and_no_later_play_gathers_others(tmp_path: 
 
 
 def test_another_distribution_keeps_its_name() -> None:
-    known = facts({**NONE, "/etc/os-release": 'ID=ubuntu\nNAME="Ubuntu"\nVERSION_ID="24.04"\n', FILES[1]: "trixie/sid\n"})
+    known = facts(
+        {**NONE, "/etc/os-release": 'ID=ubuntu\nNAME="Ubuntu"\nVERSION_ID="24.04"\n', FILES[1]: "trixie/sid\n"}
+    )
     assert (known["distribution"], known["distribution_version"]) == ("Ubuntu", "24.04")
     testing = facts({**NONE, "/etc/os-release": "ID=debian\n", "/etc/debian_version": "forky/sid\n"})
     assert (testing["distribution"], testing["distribution_version"]) == ("Debian", "forky/sid")

@@ -20,5 +20,7 @@ class ActionModule(ActionBase):
         lock = shlex.quote(f"{self._task.args['home']}/deploy.lock")
         if self._low_level_execute_command(f"[ ! -e {lock} ]")["rc"] == 0:
             return {"changed": False}
-        result: dict[str, Any] = self._execute_module("slipway.flask.release_finish", self._task.args, task_vars=task_vars)
+        result: dict[str, Any] = self._execute_module(
+            "slipway.flask.release_finish", self._task.args, task_vars=task_vars
+        )
         return result

@@ -29,9 +29,7 @@ class ActionModule(LockingAction, RenderingAction):
         # The module would write its arguments to the server's journal.
         variables = {**(task_vars or {}), "ansible_no_target_syslog": True}
         args = dict(self._task.args)
-        source, ref, path, published = (
-            str(args.pop(key, "") or "") for key in ("source", "ref", "path", "published")
-        )
+        source, ref, path, published = (str(args.pop(key, "") or "") for key in ("source", "ref", "path", "published"))
         lock = {"source": ref or source, "force": args.pop("break_lock", False)}
         try:
             packed = pack(source, ref, path, args.pop("exclude", None) or [], published)

@@ -23,7 +23,6 @@ description:
   - Fails, and marks the release failed, where a dependency cannot be installed or the module does not import; what was
     built of it is removed again.
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release, slipway.flask.release.step, slipway.flask.release.plan]
-options:
 attributes:
   check_mode: {support: full}
 author: Slipway (!UNKNOWN)
@@ -69,6 +68,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import
 from ansible_collections.slipway.flask.plugins.module_utils.engine.files import replace
 from ansible_collections.slipway.flask.plugins.module_utils.engine.module import HOME, PLAN, STEP, plan_of, step
 from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
+
 
 def main() -> None:
     """Run the module."""

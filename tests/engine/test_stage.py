@@ -33,7 +33,13 @@ class Stage:
         asks = {} if check else {"asks": {"run": run, "holder": ADA}}
         file = {"dest": "env", "content": base64.b64encode(content.encode()).decode(), "secret": True}
         arguments = {**self.host.instances(), "group": GROUP, "plan": self.plan, "files": [file], **asks}
-        arguments |= {"health_path": "/", "health_host": "site.test", "health_timeout": 0, "drain_timeout": 0, "keep": 5}
+        arguments |= {
+            "health_path": "/",
+            "health_host": "site.test",
+            "health_timeout": 0,
+            "drain_timeout": 0,
+            "keep": 5,
+        }
         return self.run_module(release_stage.main, check=check, **{**arguments, **more})
 
     def built(self, **facts: object) -> None:

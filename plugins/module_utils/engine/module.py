@@ -24,26 +24,32 @@ INSTANCES: dict[str, Any] = {
     "socket_group": {"type": "str", "required": True},
 }
 
-PLAN: dict[str, Any] = {"plan": {"type": "dict", "required": True, "options": {
-        "user": {"type": "str", "required": True},
-        "module": {"type": "str", "required": True},
-        "server": {"type": "str", "required": True},
-        "uv": {"type": "path", "required": True},
-        "python": {"type": "str", "required": True},
-        "static_dir": {"type": "str", "required": True},
-        "static_url": {"type": "str", "required": True},
-        "static_kinds": {"type": "list", "elements": "str", "required": True},
-        "static_forbidden_suffixes": {"type": "list", "elements": "str", "required": True},
-        "sandbox": {"type": "dict", "required": True},
-        "build_service": {"type": "dict", "required": True},
-        "shared_dirs": {"type": "list", "elements": "str", "default": []},
-        "build": {"type": "list", "elements": "str", "default": []},
-        "prestart": {"type": "list", "elements": "str", "default": []},
-        "migrate": {"type": "bool", "default": True},
-        "source": {"type": "str", "default": ""},
-        "folder": {"type": "str", "default": ""},
-        "force": {"type": "bool", "default": False},
-}}}
+PLAN: dict[str, Any] = {
+    "plan": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            "user": {"type": "str", "required": True},
+            "module": {"type": "str", "required": True},
+            "server": {"type": "str", "required": True},
+            "uv": {"type": "path", "required": True},
+            "python": {"type": "str", "required": True},
+            "static_dir": {"type": "str", "required": True},
+            "static_url": {"type": "str", "required": True},
+            "static_kinds": {"type": "list", "elements": "str", "required": True},
+            "static_forbidden_suffixes": {"type": "list", "elements": "str", "required": True},
+            "sandbox": {"type": "dict", "required": True},
+            "build_service": {"type": "dict", "required": True},
+            "shared_dirs": {"type": "list", "elements": "str", "default": []},
+            "build": {"type": "list", "elements": "str", "default": []},
+            "prestart": {"type": "list", "elements": "str", "default": []},
+            "migrate": {"type": "bool", "default": True},
+            "source": {"type": "str", "default": ""},
+            "folder": {"type": "str", "default": ""},
+            "force": {"type": "bool", "default": False},
+        },
+    }
+}
 # What the control machine says of a deploy that asks for the lock; nothing in a dry run.
 ASKS: dict[str, Any] = {
     "asks": {
