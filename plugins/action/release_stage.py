@@ -52,7 +52,9 @@ class ActionModule(LockingAction, RenderingAction):
             if copied.get("failed"):
                 return {**copied, **said}
         result = self.with_lock("slipway.flask.release_stage", args, variables, **lock)
-        return {**result, **said, "changed": result.get("changed", False) or copied.get("changed", False)}
+        changed = result.get("changed", False) or copied.get("changed", False)
+        # Nothing is kept where a cache of facts would write it down, or another deploy of the same run would find it.
+        return {**result, **said, "changed": changed, "ansible_facts": {COLLECTED: {}}}
 
     def copied(self, content: bytes, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         """Copy the archive to the server; return what `copy` does."""
