@@ -27,7 +27,8 @@ def gathered(folder: Path, *tasks: dict[str, object]) -> dict[str, object]:
             ]
         )
     )
-    argv = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local", folder / "play.json"]
+    program = Path(sys.executable).with_name("ansible-playbook")
+    argv = [str(program), "-i", "localhost,", "-c", "local", str(folder / "play.json")]
     subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
     return dict(json.loads((folder / "facts").read_text()))
 

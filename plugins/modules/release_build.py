@@ -52,7 +52,7 @@ note:
   type: str
   returned: always
 not_published:
-  description: Files below O(static_dir) that this build did not publish, and why.
+  description: Files below O(plan.static_dir) that this build did not publish, and why.
   type: list
   elements: str
   returned: always

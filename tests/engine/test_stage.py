@@ -32,7 +32,13 @@ class Stage:
         """Stage one file; return what the module does."""
         asks = {} if check else {"asks": {"run": run, "holder": ADA}}
         file = {"dest": "env", "content": base64.b64encode(content.encode()).decode(), "secret": True}
-        arguments = {**self.host.instances(), "group": GROUP, "plan": self.plan, "files": [file], **asks}
+        arguments: dict[str, Any] = {
+            **self.host.instances(),
+            "group": GROUP,
+            "plan": self.plan,
+            "files": [file],
+            **asks,
+        }
         arguments |= {
             "health_path": "/",
             "health_host": "site.test",
