@@ -6,7 +6,7 @@ import base64
 import tempfile
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible_collections.slipway.flask.plugins.action.release_files import COLLECTED
 from ansible_collections.slipway.flask.plugins.plugin_utils.files import SourceError
 from ansible_collections.slipway.flask.plugins.plugin_utils.locking import LockingAction
@@ -36,7 +36,7 @@ class ActionModule(LockingAction, RenderingAction):
         except SourceError as error:
             raise AnsibleActionFail(str(error)) from None
         version = " ".join(filter(None, [ref, packed.commit])) or source
-        said = {"version": version, "notes": packed.notes, "folder": packed.folder}
+        said: dict[str, Any] = {"version": version, "notes": packed.notes, "folder": packed.folder}
         args["plan"] = {**args["plan"], "source": version, "folder": packed.folder}
         args["files"] = [
             *self.rendered(args["files"], args.pop("templates"), variables),
@@ -51,13 +51,15 @@ class ActionModule(LockingAction, RenderingAction):
                 copied |= self.copied(packed.archive, args, variables)
             if copied.get("failed"):
                 return {**copied, **said}
+            if self._task.check_mode and copied["changed"]:
+                said["settled"] = False  # the archive that is staged is still that of the release before
         result = self.with_lock("slipway.flask.release_stage", args, variables, **lock)
         changed = result.get("changed", False) or copied.get("changed", False)
-        # Nothing is kept where a cache of facts would write it down, or another deploy of the same run would find it.
+        # Another deploy of the same run would find them.
         return {**result, **said, "changed": changed, "ansible_facts": {COLLECTED: {}}}
 
     def copied(self, content: bytes, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        """Copy the archive to the server; return what `copy` does."""
+        """Copy the archive to the server; return what `copy` does, also where it says that with an exception."""
         with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
             archive.write(content)
             archive.flush()
@@ -79,4 +81,9 @@ class ActionModule(LockingAction, RenderingAction):
                 templar=self._templar,
                 shared_loader_obj=self._shared_loader_obj,
             )
-            return dict(copy.run(task_vars=variables))
+            try:
+                return dict(copy.run(task_vars=variables))
+            except AnsibleConnectionFailure:
+                raise
+            except AnsibleError as error:  # a full disk, say: the lock that was taken is to be given back
+                return {"failed": True, "msg": str(error)}

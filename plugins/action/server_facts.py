@@ -27,7 +27,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         done = self._low_level_execute_command(f"{self._task.args['python']} -c {shlex.quote(PROGRAM)}")
         if done["rc"] != 0:
-            return {"failed": True, "rc": done["rc"], "msg": (done["stderr"] or done["stdout"]).strip()}
+            # With a terminal, which ssh has here, what the server says of an error is in stdout.
+            return {"failed": True, "rc": done["rc"], "msg": f"{done['stdout']}{done['stderr']}".strip()}
         known = facts(json.loads(done["stdout_lines"][-1]))
         gathered = {f"ansible_{name}": value for name, value in known.items()}
         return {"changed": False, "ansible_facts": {**gathered, "_ansible_facts_gathered": True}}

@@ -12,7 +12,9 @@ options:
     STEP = r"""
 options:
   lock:
-    description: What M(slipway.flask.release_lock) returned as RV(slipway.flask.release_lock#module:run).
+    description:
+      - What the step that took the lock returned as C(run); M(slipway.flask.release_stage), M(slipway.flask.release_select) or
+        M(slipway.flask.release_lock).
     type: str
     default: ""
 """
@@ -113,8 +115,12 @@ options:
 options:
   drain_timeout: {description: Seconds to wait for the connections of an instance to end., type: int, required: true}
   keep: {description: "Releases to keep. The active, the previous and the last good one always are.", type: int, required: true}
+"""
+
+    ALONE = r"""
+options:
   alone:
-    description: Whether no other host takes part and no hook is to run, so that one step may go on with what the next would do.
+    description: Whether no other host takes part and no hook is to run, so that the step may go on to the end of the deploy.
     type: bool
     default: false
 """

@@ -13,7 +13,6 @@ description:
 extends_documentation_fragment: [slipway.flask.attributes, slipway.flask.release]
 options:
   verb: {description: "What is done, for the log.", type: str, default: deploy}
-  source: {description: "What is deployed, for the log.", type: str, default: ""}
   force: {description: Take it from any holder., type: bool, default: false}
 attributes:
   check_mode: {support: none}

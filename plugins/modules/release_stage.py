@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - slipway.flask.release.instances
   - slipway.flask.release.gate
   - slipway.flask.release.end
+  - slipway.flask.release.alone
 options:
   published:
     description:
@@ -72,8 +73,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check, look
 from ansible_collections.slipway.flask.plugins.module_utils.engine.module import (
+    ALONE,
     ASKS,
-    END,
     GATE,
     HOME,
     INSTANCES,
@@ -100,12 +101,12 @@ def state_of(params: dict[str, Any]) -> tuple[bool, bool]:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule({**HOME, **ASKS, **FILES, **PLAN, **INSTANCES, **GATE, **END}, supports_check_mode=True)
+    module = AnsibleModule({**HOME, **ASKS, **FILES, **PLAN, **INSTANCES, **GATE, **ALONE}, supports_check_mode=True)
     params = module.params
     take_lock(module)
     written = write_all(module, Path(params["home"], "next"))
     pending, settled = state_of(params)
-    if module.check_mode and written["changed"]:  # on the server it is another one still
+    if module.check_mode and written["changed"]:  # the files that are staged are still those of the release before
         settled = False
     if settled and params["alone"] and not module.check_mode:
         end(module, params["asks"]["run"])

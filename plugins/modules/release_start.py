@@ -13,15 +13,12 @@ description:
   - A release of a site without an application has no instance. Its build has seen that it has a front page.
   - Where the release has the traffic already it is started if it is not running. If it runs and does not answer in time,
     the module fails and leaves it running.
-  - With O(alone), the release gets the traffic and the deploy ends, as M(slipway.flask.release_activate) and
-    M(slipway.flask.release_finish) do it.
 extends_documentation_fragment:
   - slipway.flask.attributes
   - slipway.flask.release
   - slipway.flask.release.step
   - slipway.flask.release.instances
   - slipway.flask.release.gate
-  - slipway.flask.release.end
 options:
   id: {description: The release's id., type: str, required: true}
   undo:
@@ -55,23 +52,16 @@ settled:
   description: Whether the release has the traffic, answers, and no other is running.
   type: bool
   returned: always
-previous: {description: The release that had the traffic before; empty where there was none., type: str, returned: with O(alone)}
-drain_seconds: {description: How long the old instance's last connections took to end., type: float, returned: with O(alone)}
 """
-
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.flask.plugins.module_utils.engine.gate import Check, look, start
 from ansible_collections.slipway.flask.plugins.module_utils.engine.module import (
-    END,
     GATE,
     HOME,
     INSTANCES,
     STEP,
-    end,
     step,
-    switch,
     traffic_of,
 )
 from ansible_collections.slipway.flask.plugins.module_utils.engine.protocol import check_release
@@ -85,23 +75,18 @@ def main() -> None:
         "undo": {"type": "bool", "default": False},
         "edge_sites": {"type": "list", "elements": "path", "default": []},
     }
-    module = AnsibleModule({**HOME, **STEP, **INSTANCES, **GATE, **END, **own}, supports_check_mode=True)
+    module = AnsibleModule({**HOME, **STEP, **INSTANCES, **GATE, **own}, supports_check_mode=True)
     params = module.params
     traffic, release = traffic_of(params), Release(params["home"], params["id"])
     check = Check(params["health_path"], params["health_host"], params["health_timeout"])
     state = look(traffic, release, check)
-    result: dict[str, Any] = {"changed": not state.answers, "settled": state.settled}
     if not state.answers and not module.check_mode:
         with step(module) as deploy:
             deploy.note(step="gate", id=release.id)
             check_release(release, params["edge_sites"], traffic.run)
             if warning := start(traffic, release, check, undo=params["undo"]):
                 module.warn(warning)
-    if params["alone"] and not module.check_mode:
-        if not state.settled:
-            result |= {**switch(module), "settled": True}
-        end(module, params["lock"])
-    module.exit_json(**result)
+    module.exit_json(changed=not state.answers, settled=state.settled)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class LockingAction(ActionBase):
         source: str = "",
         force: bool = False,
     ) -> dict[str, Any]:
-        """Run the module, a second time where the first found the lock of a deploy that has ended.
+        """Run the module, again where it found the lock of a deploy that has ended.
 
         What it returns has as well, also where it fails, what the further steps of the deploy give as their `lock`: `run`.
         """
@@ -74,7 +74,7 @@ class LockingAction(ActionBase):
         run = hashlib.sha256(repr(process).encode()).hexdigest()[:12]
         asks = {"run": run, "holder": holder, "force": force}
         result = self._execute_module(module, {**arguments, "asks": asks}, task_vars=task_vars)
-        if held := result.get("held"):
+        while held := result.get("held"):
             if held.get("machine") != holder["machine"] or started(held["pid"]) == held["started"]:
                 since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(held["since"]))
                 raise AnsibleActionFail(

@@ -243,15 +243,7 @@ def test_a_path_that_no_request_can_have_is_the_user_s_mistake(host: Host, path:
 def test_an_active_release_that_answers_is_settled_where_no_other_runs(host: Host, run_module: RunModule) -> None:
     site, release, other = host.traffic(), host.release(NEW), host.release(OLD, running=True)
     site.give(release)
-    gate = {
-        **host.instances(),
-        "id": NEW,
-        "health_path": "/",
-        "health_host": "site.test",
-        "health_timeout": 30,
-        "drain_timeout": 0,
-        "keep": 5,
-    }
+    gate = {**host.instances(), "id": NEW, "health_path": "/", "health_host": "site.test", "health_timeout": 30}
     with serving(site.socket(NEW), 200):
         beside = run_module(release_start.main, **gate)
         other.note(running=False)

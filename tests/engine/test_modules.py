@@ -130,8 +130,6 @@ def test_a_gate_that_stays_shut_fails_the_module(host: Host, lock: str, run_modu
         "health_path": "/",
         "health_host": "site.test",
         "health_timeout": 0,
-        "drain_timeout": 0,
-        "keep": 5,
         "lock": lock,
     }
     assert run_module(release_start.main, check=True, **gate)["changed"] is True
@@ -145,7 +143,7 @@ def test_a_gate_that_stays_shut_fails_the_module(host: Host, lock: str, run_modu
 def test_a_release_gets_the_traffic_and_the_deploy_is_logged(host: Host, lock: str, run_module: RunModule) -> None:
     old, new = host.release(OLD, running=True, activated=1), host.release(NEW, running=True)
     host.traffic().give(old)
-    move = {**host.instances(), "id": NEW, "drain_timeout": 0, "lock": lock}
+    move = {**host.instances(), "id": NEW, "drain_timeout": 0, "keep": 5, "lock": lock}
     assert run_module(release_activate.main, check=True, **move)["changed"] is True
     assert host.traffic().active == OLD
     result = run_module(release_activate.main, **move)
@@ -159,19 +157,17 @@ def test_a_release_gets_the_traffic_and_the_deploy_is_logged(host: Host, lock: s
     run_module(release_finish.main, **finish)
 
 
-def test_alone_a_release_is_started_switched_and_the_deploy_ended_in_one_step(
-    host: Host, lock: str, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
+def test_alone_a_release_is_switched_and_the_deploy_ended_in_one_step(
+    host: Host, lock: str, run_module: RunModule
 ) -> None:
-    """The lock is given back by it, and a second time nothing is left to do."""
-    monkeypatch.setattr(release_start, "start", lambda *_, **__: "")
+    """The lock is given back by it."""
     old, new = host.release(OLD, running=True, activated=1), host.release(NEW, running=True)
     host.traffic().give(old)
-    gate = {**host.instances(), "id": NEW, "health_path": "/", "health_host": "site.test", "health_timeout": 0}
-    gate |= {"drain_timeout": 0, "keep": 5, "alone": True, "lock": lock}
-    assert run_module(release_start.main, check=True, **gate)["settled"] is False
+    switch = {**host.instances(), "id": NEW, "drain_timeout": 0, "keep": 5, "alone": True, "lock": lock}
+    assert run_module(release_activate.main, check=True, **switch)["changed"] is True
     assert host.traffic().active == OLD
-    result = run_module(release_start.main, **gate)
-    assert (result["changed"], result["settled"], result["previous"]) == (True, True, OLD)
+    result = run_module(release_activate.main, **switch)
+    assert (result["changed"], result["previous"]) == (True, OLD)
     assert (host.traffic().active, asked(old), "stop" in asked(new)) == (NEW, ["stop"], False)
     assert [(entry["id"], entry["outcome"]) for entry in host.logged()] == [(NEW, "activated")]
     assert not (host.home / "deploy.lock").exists()

@@ -138,7 +138,7 @@ def test_a_release_that_the_edge_cannot_speak_to_is_not_started_and_stays_good(
 ) -> None:
     release, sites = host.release(OLD, activated=1), edge(host, "app.uwsgi")
     Deploy(host.home, "a").ask({"who": "ada", "host": "desk", "verb": "rollback"})
-    health = {"health_path": "/", "health_host": "site.test", "health_timeout": 0, "drain_timeout": 0, "keep": 5}
+    health = {"health_path": "/", "health_host": "site.test", "health_timeout": 0}
     result = run_module(release_start.main, **host.instances(), id=OLD, lock="a", edge_sites=sites, undo=True, **health)
     assert result["msg"].startswith(
         f"edge_upstream_protocol: the edge of this host speaks uwsgi to the application, and the release {OLD} speaks HTTP alone"
@@ -156,7 +156,7 @@ def test_every_other_release_is_started(host: Host, monkeypatch: pytest.MonkeyPa
     Deploy(host.home, "a").ask({"who": "ada", "host": "desk", "verb": "deploy"})
     host.release(OLD)
     speaking(host, NEW)
-    health = {"health_path": "/", "health_host": "site.test", "health_timeout": 0, "drain_timeout": 0, "keep": 5}
+    health = {"health_path": "/", "health_host": "site.test", "health_timeout": 0}
     for release_id, name in (OLD, "app.sock"), (NEW, "app.sock"), (NEW, "app.uwsgi"):
         sites = edge(host, name)
         run_module(release_start.main, **host.instances(), id=release_id, lock="a", edge_sites=sites, **health)

@@ -68,6 +68,13 @@ def test_nothing_is_written_while_another_deploy_has_the_lock(stage: Stage) -> N
     assert not (stage.host.home / "next/env").exists()
 
 
+def test_where_it_fails_the_files_are_not_shown(stage: Stage) -> None:
+    """Ansible adds a module's arguments to what it says of an error, unless it says them itself."""
+    (stage.host.home / "releases").rmdir()
+    result = stage.run(content="PASSWORD=swordfish\n")
+    assert (result["msg"].split(":")[0], result["invocation"]) == ("app_name", {})
+
+
 def test_what_is_new_is_written_and_has_to_be_built(stage: Stage) -> None:
     result = stage.run()
     assert (result["changed"], result["files"], result["pending"], result["settled"]) == (True, ["env"], True, False)

@@ -70,14 +70,6 @@ def test_it_is_switched_without_an_instance(host: Host, run_module: RunModule) -
     assert (site.active, application.last_good(host.home)) == (NEW, OLD)
     assert not site.folder.tmpfiles.exists()
     assert not site.folder.mount_unit.exists()
-    arguments = {
-        "id": NEW,
-        "health_path": "/",
-        "health_host": "site.test",
-        "health_timeout": 0,
-        "drain_timeout": 0,
-        "keep": 5,
-        "lock": "us",
-    }
+    arguments = {"id": NEW, "health_path": "/", "health_host": "site.test", "health_timeout": 0, "lock": "us"}
     said = run_module(release_start.main, **arguments, **host.instances())
     assert (said["changed"], said["settled"]) == (False, True)

@@ -35,7 +35,8 @@ def machine() -> str:
     known = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
     model = {key.strip(): value.strip() for key, value in known.items()}.get("model name", platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GB, Linux {platform.release()}"
+    kernel = platform.release().partition("-")[0]
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GB, Linux {kernel}"
 
 
 def measure(name: str, rounds: int) -> dict[str, Any]:

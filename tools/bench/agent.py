@@ -1,8 +1,7 @@
 """Runs on the server: measures one side, as the JSON in its argument says, and prints JSON.
 
 In: url, seconds, warm_up_seconds, connections, headers, units (of each tier), command (in wrk's place), path (PYTHONPATH).
-Out: wrk (what it printed) or sample (what the command printed), cpu_us (of each tier), sessions (that PostgreSQL began), and
-connections (that it has).
+Out: wrk (what it printed) or sample (what the command printed), cpu_us (of each tier), and sessions (that PostgreSQL began).
 """
 
 from __future__ import annotations
@@ -49,7 +48,6 @@ def measure(plan: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"wrk": said, "cpu_us": used}
     if database:
         result["sessions"] = postgresql(began) - sessions
-        result["connections"] = postgresql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'gunicorn'")
     return result
 
 

@@ -22,7 +22,6 @@ class Sample:
     cpu_us: dict[str, float] = field(default_factory=dict)
     failures: int = 0
     sessions: float | None = None  # that PostgreSQL began for a thousand requests
-    connections: int | None = None  # that it had in the end
 
 
 def milliseconds(text: str) -> float:
@@ -54,7 +53,7 @@ def sample(found: Mapping[str, Any]) -> Sample:
         requests, said = found["requests"], Sample(found["requests"] / found["seconds"], 0, 0)
     cpu = {tier: used / max(requests, 1) for tier, used in found["cpu_us"].items()}
     sessions = found["sessions"] * 1000 / max(requests, 1) if "sessions" in found else None
-    return replace(said, cpu_us=cpu, sessions=sessions, connections=found.get("connections"))
+    return replace(said, cpu_us=cpu, sessions=sessions)
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,6 @@ def summary(samples: Sequence[Sample]) -> Summary:
         cpu_us={tier: statistics.median(each.cpu_us[tier] for each in samples) for tier in samples[0].cpu_us},
         failures=sum(each.failures for each in samples),
         sessions=statistics.median(sessions) if sessions else None,
-        connections=max((each.connections for each in samples if each.connections is not None), default=None),
         lowest=min(rates),
         highest=max(rates),
     )

@@ -58,7 +58,7 @@ def table(name: str, sides: dict[str, Summary]) -> list[str]:
     tiers = [tier for tier in ("app", "web", "database") if any(tier in side.cpu_us for side in sides.values())]
     database = "database" in tiers
     head = ["side", "requests/s", "lowest to highest", "ratio", "p50 ms", "p99 ms", *(f"{tier} µs" for tier in tiers)]
-    head += ["new connections per 1,000 requests", "connections"] if database else []
+    head += ["new connections per 1,000 requests"] if database else []
     lines = [f"| {' | '.join(head)} |", "| --- " + "| ---: " * (len(head) - 1) + "|"]
     for side, figures in sorted(sides.items(), key=lambda item: -item[1].rate):
         timed = figures.p50_ms > 0
@@ -70,7 +70,7 @@ def table(name: str, sides: dict[str, Summary]) -> list[str]:
             *(cell(value if timed else None, ".1f") for value in (figures.p50_ms, figures.p99_ms)),
             *(cell(figures.cpu_us.get(tier)) for tier in tiers),
         ]
-        cells += [cell(figures.sessions, ".1f"), cell(figures.connections)] if database else []
+        cells += [cell(figures.sessions, ".1f")] if database else []
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

@@ -208,7 +208,7 @@ PARTS: dict[str, Part] = {
         seconds=60,
         rounds=1,
         variables={
-            # Each worker is replaced about three times in the minute, as it is in some days of a busy site.
+            # Each worker is replaced in the minute, most of them two or three times.
             "gunicorn": {"gunicorn_max_requests": 30_000, "gunicorn_max_requests_jitter": 15_000},
             "httpd": {"gunicorn_max_requests": 30_000, "gunicorn_max_requests_jitter": 15_000},
             "uwsgi": {"uwsgi_max_requests": 50_000},

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.slipway.flask.plugins.module_utils.engine.activation import activate, finish
+from ansible_collections.slipway.flask.plugins.module_utils.engine.activation import finish
 from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import NO_ROOM, ReleaseError, no_room
 from ansible_collections.slipway.flask.plugins.module_utils.engine.lock import Deploy
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import Plan, interpreter
-from ansible_collections.slipway.flask.plugins.module_utils.engine.record import Release
 from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import Traffic
 
 HOME: dict[str, Any] = {"home": {"type": "path", "required": True}}
@@ -67,12 +66,11 @@ GATE: dict[str, Any] = {
     "health_host": {"type": "str", "required": True},
     "health_timeout": {"type": "int", "required": True},
 }
-# What the end of a deploy needs.
-END: dict[str, Any] = {
-    "drain_timeout": {"type": "int", "required": True},
-    "keep": {"type": "int", "required": True},
-    "alone": {"type": "bool", "default": False},
-}
+# What the end of a deploy needs, and a step that may go on to it.
+END: dict[str, Any] = {"drain_timeout": {"type": "int", "required": True}, "keep": {"type": "int", "required": True}}
+ALONE: dict[str, Any] = {**END, "alone": {"type": "bool", "default": False}}
+# Of a module whose arguments may be secret: Ansible would show them where it fails.
+NOT_SHOWN: dict[str, str] = {}
 
 
 def traffic_of(params: dict[str, Any]) -> Traffic:
@@ -95,15 +93,16 @@ def take_lock(module: AnsibleModule) -> None:
     if not (home / "releases").is_dir():
         module.fail_json(
             msg=f"app_name: this host has no application of that name ({home}/releases is missing). "
-            "Run site.yml first, or correct app_name."
+            "Run site.yml first, or correct app_name.",
+            invocation=NOT_SHOWN,
         )
     try:
         with errors_of(module):
             held = deploy.ask(asks["holder"], instead_of=asks["instead_of"], force=asks["force"])
     except OSError as error:  # the first that would notice a file system that is read-only
-        module.fail_json(msg=f"{deploy.path}: {error.strerror}")
+        module.fail_json(msg=f"{deploy.path}: {error.strerror}", invocation=NOT_SHOWN)
     if held:
-        module.exit_json(held=held, invocation={})
+        module.exit_json(held=held, invocation=NOT_SHOWN)
 
 
 def end(module: AnsibleModule, lock: str) -> None:
@@ -123,11 +122,11 @@ def errors_of(module: AnsibleModule) -> Iterator[None]:
     try:
         yield
     except ReleaseError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), invocation=NOT_SHOWN)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        module.fail_json(msg=no_room(module.params["home"]))
+        module.fail_json(msg=no_room(module.params["home"]), invocation=NOT_SHOWN)
 
 
 @contextlib.contextmanager
@@ -136,13 +135,3 @@ def step(module: AnsibleModule, lock: str = "") -> Iterator[Deploy]:
     deploy = Deploy(module.params["home"], lock or module.params["lock"])
     with errors_of(module), deploy.step():
         yield deploy
-
-
-def switch(module: AnsibleModule) -> dict[str, Any]:
-    """Give the release that a module's arguments name the traffic; return what the module is to return."""
-    params = module.params
-    with step(module) as deploy:
-        deploy.note(step="activate", id=params["id"])
-        old, waited = activate(traffic_of(params), Release(params["home"], params["id"]), params["drain_timeout"])
-        deploy.note(step="done", outcome="activated")
-    return {"changed": True, "previous": old, "drain_seconds": round(waited, 1)}
