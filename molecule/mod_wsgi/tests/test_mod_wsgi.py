@@ -163,7 +163,7 @@ def test_what_cannot_work_is_refused_before_anything_changes(host: Host) -> None
     """All of it at once, each with the reason."""
     options = {"user": "root", "queue-timeout": "45 python-home=/"}
     wrong: list[tuple[str, Any, str]] = [
-        ("mod_wsgi_threads", 0, "mod_wsgi_processes, mod_wsgi_threads, mod_wsgi_graceful_timeout_seconds: 4, 0 and 30"),
+        ("mod_wsgi_threads", 0, "mod_wsgi_processes, mod_wsgi_threads, mod_wsgi_graceful_timeout_seconds: 2, 0 and 30"),
         ("mod_wsgi_maximum_requests", -1, "each must be 0 (never) or more"),
         ("mod_wsgi_daemon_options", options, "mod_wsgi_daemon_options: user cannot be set there"),
         ("mod_wsgi_daemon_options", options, "each with a value of one word"),
