@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-# Replaces the arguments, which AnsibleModule would return with secrets in them.
+# Replaces the arguments, which AnsibleModule would return with secrets in them, also where it fails.
 NOT_SHOWN: dict[str, str] = {}
 # Arguments of a module; plugins/doc_fragments/files.py says what they mean.
 FILES: dict[str, Any] = {

@@ -86,9 +86,8 @@ def healthy(traffic: Traffic, release: Release, check: Check) -> Answer:
         answer = ask(traffic.socket(release.id), check, left)
         if not answer.wrong or time.monotonic() >= deadline:
             return answer
-        time.sleep(
-            1 if answer.wrong.startswith("answered") else POLL_SECONDS
-        )  # one that is wrong fills the log: less often
+        pause = 1 if answer.wrong.startswith("answered") else POLL_SECONDS
+        time.sleep(pause)  # an answer that is wrong fills the log: it is asked for again less often
 
 
 def start(traffic: Traffic, release: Release, check: Check, *, undo: bool) -> str:

@@ -13,6 +13,7 @@ from ansible_collections.slipway.flask.plugins.module_utils.engine.errors import
 from ansible_collections.slipway.flask.plugins.module_utils.engine.lock import Deploy
 from ansible_collections.slipway.flask.plugins.module_utils.engine.plan import Plan, interpreter
 from ansible_collections.slipway.flask.plugins.module_utils.engine.traffic import Traffic
+from ansible_collections.slipway.flask.plugins.module_utils.writing import NOT_SHOWN
 
 HOME: dict[str, Any] = {"home": {"type": "path", "required": True}}
 STEP: dict[str, Any] = {**HOME, "lock": {"type": "str", "default": ""}}
@@ -69,8 +70,6 @@ GATE: dict[str, Any] = {
 # What the end of a deploy needs, and a step that may go on to it.
 END: dict[str, Any] = {"drain_timeout": {"type": "int", "required": True}, "keep": {"type": "int", "required": True}}
 ALONE: dict[str, Any] = {**END, "alone": {"type": "bool", "default": False}}
-# Of a module whose arguments may be secret: Ansible would show them where it fails.
-NOT_SHOWN: dict[str, str] = {}
 
 
 def traffic_of(params: dict[str, Any]) -> Traffic:
